@@ -1,0 +1,215 @@
+"""The one background event-loop thread, and what goes wrong on it. Floor 1: imports errors only.
+
+Servers, clients and charts of a kernel share one asyncio loop on one daemon thread. Each holds a lease:
+the first one starts the thread, the last one released stops it. Blocking calls made in a cell hand a
+coroutine over and wait, so they work whether or not the caller's own thread runs a loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from rtwidgets.errors import Closed, RtError, UsageError
+
+__all__ = ["Lease", "lease", "peek_errors", "report", "supervise", "take_errors"]
+
+T = TypeVar("T")
+
+logger = logging.getLogger("rtwidgets")
+# Without a handler the last resort of `logging` would print into whichever cell happens to run.
+logger.addHandler(logging.NullHandler())
+
+WIND_UP_TIMEOUT = 2.0
+"""Seconds that tasks have to end when the loop is stopped."""
+
+# The newest are kept; a failure that repeats for a night must not fill the memory.
+_errors: deque[tuple[str, BaseException]] = deque(maxlen=100)
+
+
+def report(where: str, error: BaseException) -> None:
+    """Keep a background error until somebody asks for it, and log it."""
+    _errors.append((where, error))
+    logger.error("%s: %s: %s", where, type(error).__name__, error)
+
+
+def take_errors() -> list[tuple[str, BaseException]]:
+    """Return the background errors since the last call, oldest first, and forget them."""
+    taken = []
+    while _errors:
+        taken.append(_errors.popleft())
+    return taken
+
+
+def peek_errors() -> list[tuple[str, BaseException]]:
+    """Return the background errors that nobody has taken yet, oldest first."""
+    return list(_errors)
+
+
+def supervise(coroutine: Coroutine[Any, Any, T], where: str) -> asyncio.Task[T]:
+    """Run a coroutine as a task of the current loop; its failure is reported under `where`."""
+    task = asyncio.get_running_loop().create_task(coroutine, name=f"rtwidgets: {where}")
+
+    def ended(task: asyncio.Task[T]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            report(where, error)
+
+    task.add_done_callback(ended)
+    return task
+
+
+class Lease:
+    """A share in the background loop. Release it when the work is over; releasing twice is harmless."""
+
+    def __init__(self, background: _Background, loop: asyncio.AbstractEventLoop) -> None:
+        self._background = background
+        self.held = True
+        self.loop = loop
+
+    def check(self) -> None:
+        """Raise what `run` would raise before it runs anything."""
+        if not self.held:
+            raise Closed("this was stopped: start or connect it again")
+        if threading.get_ident() == self._background.thread_id:
+            raise UsageError(
+                "a blocking call inside a coroutine of the background loop would wait for itself: "
+                "await the async form instead"
+            )
+
+    def run(self, coroutine: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
+        """Run a coroutine on the loop's thread and wait for its result.
+
+        Parameters
+        ----------
+        coroutine
+            What to run.
+        timeout
+            Seconds to wait; the coroutine is cancelled when they are over.
+
+        Raises
+        ------
+        TimeoutError
+            When `timeout` seconds went by.
+        Closed
+            When the lease was released, before the call or while it waited.
+        UsageError
+            When called from the loop's own thread, where it would wait for itself for ever.
+        """
+        try:
+            self.check()
+        except RtError:
+            coroutine.close()
+            raise
+        try:
+            future = asyncio.run_coroutine_threadsafe(coroutine, self.loop)
+        except RuntimeError as error:  # the loop was closed a moment ago
+            coroutine.close()
+            raise Closed("this was stopped: start or connect it again") from error
+        try:
+            return future.result(timeout)
+        except concurrent.futures.CancelledError:
+            raise Closed("this was stopped while something waited for it") from None
+        except (KeyboardInterrupt, TimeoutError):
+            # Ctrl-C in a cell ends what the cell waits for, and nothing else that runs on the loop.
+            future.cancel()
+            raise
+
+    def call(self, function: Callable[..., object], *args: object) -> None:
+        """Call a function soon on the loop's thread, from any thread, without waiting for it."""
+        self.loop.call_soon_threadsafe(function, *args)
+
+    def release(self) -> None:
+        """Give the share back; the last one stops the thread and waits for its end."""
+        self._background.released(self)
+
+
+class _Background:
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._leases = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def thread_id(self) -> int | None:
+        return self._thread.ident if self._thread is not None else None
+
+    def lease(self) -> Lease:
+        with self._lock:
+            if self._loop is None:
+                self._start()
+            assert self._loop is not None
+            self._leases += 1
+            return Lease(self, self._loop)
+
+    def released(self, lease: Lease) -> None:
+        with self._lock:
+            if not lease.held:
+                return
+            lease.held = False
+            self._leases -= 1
+            if self._leases > 0 or self._loop is None or self._thread is None:
+                return
+            loop, thread = self._loop, self._thread
+            self._loop = self._thread = None
+            loop.call_soon_threadsafe(loop.stop)
+        if thread.ident != threading.get_ident():
+            thread.join()
+
+    def _start(self) -> None:
+        loop = asyncio.new_event_loop()
+        loop.set_exception_handler(_unhandled)
+        started = threading.Event()
+
+        def run() -> None:
+            asyncio.set_event_loop(loop)
+            loop.call_soon(started.set)
+            try:
+                loop.run_forever()
+            finally:
+                _wind_up(loop)
+
+        self._thread = threading.Thread(target=run, name="rtwidgets", daemon=True)
+        self._loop = loop
+        self._thread.start()
+        started.wait()
+
+
+def _unhandled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    error = context.get("exception") or RuntimeError(context["message"])
+    report("background loop", error)
+
+
+def _wind_up(loop: asyncio.AbstractEventLoop) -> None:
+    async def cancel_all() -> None:
+        deadline = loop.time() + WIND_UP_TIMEOUT
+        # More than once: what ends may start something, and a thread may have just handed a coroutine over.
+        while tasks := asyncio.all_tasks() - {asyncio.current_task()}:
+            if loop.time() > deadline:
+                for task in tasks:
+                    report(
+                        "background loop",
+                        RuntimeError(f"{task.get_name()} does not end when it is cancelled"),
+                    )
+                return
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks, timeout=WIND_UP_TIMEOUT / 4)
+
+    loop.run_until_complete(cancel_all())
+    loop.run_until_complete(loop.shutdown_asyncgens())
+    loop.run_until_complete(loop.shutdown_default_executor())
+    loop.close()
+
+
+_background = _Background()
+
+
+def lease() -> Lease:
+    """Take a share in the background loop, starting its thread if nobody else has."""
+    return _background.lease()
