@@ -1,0 +1,48 @@
+"""Where a channel's log lives. Floor 3: no network in here but an engine's own.
+
+An engine keeps each channel's log somewhere (this process, a file, a database) and a recent tail of it in
+this process' memory, as a `Log` that cursors read. `open_engine` makes one from its URL.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from rtwidgets.engines.log import Log, Run
+from rtwidgets.engines.memory import MemoryEngine
+from rtwidgets.errors import UsageError
+
+__all__ = ["Engine", "Log", "MemoryEngine", "Run", "open_engine"]
+
+
+class Engine(Protocol):
+    """What the hub asks of the place where logs live."""
+
+    async def open(self, channel: str) -> Log:
+        """Return the log of a channel, making it if there is none. The same object each time."""
+
+    async def publish(self, channel: str, pieces: list[bytes], *, idempotency: str | None = None) -> int:
+        """Append encoded messages to a channel's log, all or none.
+
+        Returns
+        -------
+        int
+            The offset of the last one. When a publish with the same `idempotency` key has landed before,
+            nothing is appended and its offset comes back.
+        """
+
+    async def close(self) -> None:
+        """Let go of everything."""
+
+
+def open_engine(url: str) -> Engine:
+    """Make the engine that a URL names.
+
+    Raises
+    ------
+    UsageError
+        When there is no engine for the URL's scheme.
+    """
+    if url == "memory://":
+        return MemoryEngine()
+    raise UsageError(f"there is no engine for {url!r}: use 'memory://'")
