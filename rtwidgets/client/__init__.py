@@ -1,0 +1,23 @@
+"""The client wing: links, subscriptions, backoff, records. Floor 3: knows messages and frames."""
+
+from rtwidgets.client.foreign import Foreign
+from rtwidgets.client.link import Link, State
+from rtwidgets.client.multiplex import Multiplex, Reader
+from rtwidgets.client.records import Intake, Records
+from rtwidgets.client.source import ChannelSource, ForeignSource, Source
+from rtwidgets.client.subscription import Missing, Subscription
+
+__all__ = [
+    "ChannelSource",
+    "Foreign",
+    "ForeignSource",
+    "Intake",
+    "Link",
+    "Missing",
+    "Multiplex",
+    "Reader",
+    "Records",
+    "Source",
+    "State",
+    "Subscription",
+]

@@ -1,0 +1,74 @@
+import random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rtwidgets.client.backoff import Backoff
+
+
+class Lowest(random.Random):
+    """The worst of luck."""
+
+    def uniform(self, a, b):
+        return a
+
+
+def attempts(backoff, seconds, *, lasts=0.0):
+    """Count the attempts in so many seconds against a server that accepts and closes."""
+    now, count = 0.0, 0
+    while now <= seconds:
+        count += 1
+        backoff.opened(now)
+        now += lasts
+        now += backoff.lost(now)
+    return count
+
+
+@given(st.integers())
+def test_waits_grow_within_their_bounds(seed):
+    """From `first`, doubling up to `longest`; never under an eighth of the bound."""
+    backoff = Backoff(draw=random.Random(seed))
+    bound = 0.2
+    for n in range(40):
+        wait = backoff.lost(float(n))
+        assert max(0.2, bound / 8) <= wait <= bound + 1e-9
+        bound = min(20.0, bound * 2)
+    assert backoff.failures == 40
+
+
+def test_chance_uses_the_whole_range():
+    """Clients of a server that fell over come back spread out."""
+    waits = []
+    for seed in range(500):
+        backoff = Backoff(draw=random.Random(seed))
+        for _ in range(9):
+            wait = backoff.lost(0.0)
+        waits.append(wait)
+    assert min(waits) < 4
+    assert max(waits) > 18
+
+
+@given(st.integers())
+def test_a_server_that_accepts_and_closes_is_not_hammered(seed):
+    """At most ten attempts in ten seconds."""
+    assert attempts(Backoff(draw=random.Random(seed)), 10.0) <= 10
+    assert attempts(Backoff(draw=random.Random(seed)), 10.0, lasts=0.01) <= 10
+
+
+def test_not_even_by_bad_luck():
+    """With the least wait each time."""
+    assert attempts(Backoff(draw=Lowest()), 10.0) <= 10
+
+
+def test_only_a_stable_connection_starts_the_waits_over():
+    """One that lasted ten seconds; what could not be opened in between does not count as one."""
+    backoff = Backoff(draw=Lowest())
+    for n in range(6):
+        backoff.opened(float(n))
+        backoff.lost(n + 9.9)
+    assert backoff.failures == 6
+    backoff.opened(100.0)
+    backoff.lost(110.0)
+    assert backoff.failures == 1
+    backoff.lost(200.0)  # not opened at all
+    assert backoff.failures == 2
