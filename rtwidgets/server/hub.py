@@ -1,0 +1,212 @@
+"""The hub: a server's channels, and the bell that wakes who follows them.
+
+A channel is a log and the cursors on it. Publishing appends to the log and rings the bell; once in a
+while (`FLUSH_INTERVAL`) every outbox that follows a changed channel is pumped, so that what was published
+in between leaves in one write. What all cursors at the same place are about to be sent is encoded once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, NamedTuple
+
+from rtwidgets.engines import Engine, Log, Run
+from rtwidgets.errors import Refused
+from rtwidgets.messages import Joined, Left, check_channel, encode_message
+
+if TYPE_CHECKING:
+    from rtwidgets.server.outbox import Outbox
+
+__all__ = ["Channel", "Encoder", "Fields", "Hub"]
+
+FLUSH_INTERVAL = 0.002
+"""Seconds between two flushes at the least. The first publish after a pause is sent at once."""
+
+MAX_CHANNELS = 10_000
+"""Channels of one server at the most: a client makes one by asking for it."""
+
+
+class Fields(NamedTuple):
+    """Which fields of a channel's rows hold their key and their time, if any do."""
+
+    key: str | None = None
+    time: str | None = None
+
+
+class Channel:
+    """A named log, who follows it and who is present in it."""
+
+    def __init__(self, name: str, log: Log, hub: Hub, fields: Fields) -> None:
+        self.name = name
+        self.log = log
+        self.fields = fields
+        self.followers: set[Outbox] = set()
+        self._members: dict[Outbox, str] = {}
+        self._names: Counter[str] = Counter()
+        self._hub = hub
+        self._encoded: dict[tuple[Encoder, int], tuple[bytes, int]] = {}
+        self._encoded_last = 0
+
+    def __repr__(self) -> str:
+        return f"Channel({self.name!r})"
+
+    async def publish(self, data: object, *, idempotency: str | None = None) -> int:
+        """Append one message to the log and return its offset.
+
+        Parameters
+        ----------
+        data
+            Anything that JSON can hold: usually a dict, one row of a frame.
+        idempotency
+            A key of the caller's choice; a second publish with the same key lands nowhere and returns
+            the first one's offset.
+
+        Raises
+        ------
+        UsageError
+            When `data` cannot be written as JSON, or is larger than `MAX_MESSAGE` bytes of it.
+        """
+        offset = await self._hub.engine.publish(self.name, [encode_message(data)], idempotency=idempotency)
+        await self._hub.breathe()
+        return offset
+
+    async def publish_many(self, rows: Iterable[object]) -> int:
+        """Append several messages together and return the offset of the last one."""
+        pieces = [encode_message(row) for row in rows]
+        if not pieces:
+            return self.log.last
+        return await self._hub.engine.publish(self.name, pieces)
+
+    def encoded(self, encoder: Encoder, after: int) -> tuple[bytes, int]:
+        """Return the bytes that a follower at `after` is sent next, and the offset they lead to.
+
+        Followers at the same place get the same bytes object: it is encoded once.
+        """
+        if self._encoded_last != self.log.last:
+            self._encoded.clear()
+            self._encoded_last = self.log.last
+        entry = self._encoded.get((encoder, after))
+        if entry is None:
+            run = self.log.read(after)
+            entry = (encoder(self, run), run.offset + len(run.pieces) - 1)
+            if len(self._encoded) >= 16:  # followers that lag each stand elsewhere
+                del self._encoded[next(iter(self._encoded))]
+            self._encoded[encoder, after] = entry
+        return entry
+
+    def refit(self, fields: Fields) -> None:
+        """Have other fields from now on: a service was replaced."""
+        self.fields = fields
+        self._encoded.clear()
+
+    def join(self, outbox: Outbox, user: str) -> None:
+        """Note that a connection is present under a name, and tell everybody who follows.
+
+        A name is told once, however many connections are present under it.
+        """
+        if self._members.get(outbox) == user:
+            return
+        self.leave(outbox)
+        self._members[outbox] = user
+        self._names[user] += 1
+        if self._names[user] == 1:
+            self._tell(Joined(self.name, user))
+        elif outbox in self.followers:
+            outbox.tell(Joined(self.name, user))
+
+    def leave(self, outbox: Outbox) -> None:
+        """Note that a connection is gone, and tell everybody if it was the last one of its name."""
+        user = self._members.pop(outbox, None)
+        if user is None:
+            return
+        self._names[user] -= 1
+        if not self._names[user]:
+            del self._names[user]
+            self._tell(Left(self.name, user))
+
+    @property
+    def members(self) -> list[str]:
+        """The names present, in the order they came."""
+        return list(self._names)
+
+    def _tell(self, event: Joined | Left) -> None:
+        for outbox in self.followers:
+            outbox.tell(event)
+
+
+Encoder = Callable[[Channel, Run], bytes]
+"""Makes what goes on the wire, frame headers included, from a run: a dialect, on its way out."""
+
+
+class Hub:
+    """The channels of one server.
+
+    Parameters
+    ----------
+    engine
+        Where the logs live.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._channels: dict[str, Channel] = {}
+        self._rung: set[Channel] = set()
+        self._flush: asyncio.TimerHandle | None = None
+        self._flushed_at = 0.0
+        self._breaths = 0
+
+    async def channel(self, name: str, fields: Fields | None = None) -> Channel:
+        """Return the channel of a name, making it on first use.
+
+        Raises
+        ------
+        ChannelNameError
+            When `name` is not a channel name.
+        Refused
+            When there are `MAX_CHANNELS` already.
+        """
+        channel = self._channels.get(name)
+        if channel is None:
+            if len(self._channels) >= MAX_CHANNELS:
+                raise Refused(
+                    "too_many_channels", f"this server has {MAX_CHANNELS} channels, and makes no more"
+                )
+            log = await self.engine.open(check_channel(name))
+            channel = self._channels.setdefault(name, Channel(name, log, self, fields or Fields()))
+            log.appended = lambda: self._ring(channel)
+        if fields is not None and fields != channel.fields:
+            channel.refit(fields)
+        return channel
+
+    @property
+    def channels(self) -> list[Channel]:
+        """The channels that have been used, in no particular order."""
+        return list(self._channels.values())
+
+    async def breathe(self) -> None:
+        """Let others run now and then, when somebody publishes in a loop that never waits."""
+        self._breaths += 1
+        if self._breaths % 100 == 0:
+            await asyncio.sleep(0)
+
+    def close(self) -> None:
+        """Flush no more."""
+        if self._flush is not None:
+            self._flush.cancel()
+
+    def _ring(self, channel: Channel) -> None:
+        if channel.followers:
+            self._rung.add(channel)
+            if self._flush is None:
+                loop = asyncio.get_running_loop()
+                due = max(loop.time(), self._flushed_at + FLUSH_INTERVAL)
+                self._flush = loop.call_at(due, self._pump)
+
+    def _pump(self) -> None:
+        self._flush = None
+        rung, self._rung = self._rung, set()
+        for outbox in {outbox for channel in rung for outbox in channel.followers}:
+            outbox.pump()
+        self._flushed_at = asyncio.get_running_loop().time()

@@ -1,0 +1,344 @@
+"""The server: one port, routed by path and subprotocol, guarded by a token and the Origin."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import secrets
+import weakref
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+from urllib.parse import parse_qs
+
+import websockets.asyncio.server as websockets_server
+from websockets.asyncio.server import ServerConnection
+from websockets.exceptions import ConnectionClosed
+from websockets.frames import CloseCode
+from websockets.http11 import Request, Response
+from websockets.protocol import State
+from websockets.typing import Subprotocol
+
+from rtwidgets.engines import open_engine
+from rtwidgets.errors import ChannelNameError, PortInUse, ServeError, UsageError
+from rtwidgets.loop import report, supervise
+from rtwidgets.messages import MAX_MESSAGE, SUBPROTOCOL, check_channel
+from rtwidgets.server.access import Access, is_loopback
+from rtwidgets.server.hub import Hub
+from rtwidgets.server.outbox import WRITE_HIGH, Connection
+from rtwidgets.server.service import Service
+from rtwidgets.server.session import authenticate, plain_session, v1_session
+
+__all__ = ["Server", "Statistics"]
+
+_logger = logging.getLogger("rtwidgets.server")
+
+CLOSE_TIMEOUT = 1.0
+"""Seconds that peers have to say good-bye when the server stops."""
+
+
+class Statistics(NamedTuple):
+    """How a server is doing.
+
+    Attributes
+    ----------
+    connections
+        Open now.
+    channels
+        Used since the start.
+    messages
+        Published since the start, over all channels.
+    dropped
+        Peers cut off because they did not read.
+    """
+
+    connections: int
+    channels: int
+    messages: int
+    dropped: int
+
+
+class Server:
+    """A WebSocket server with services. Lives on the loop that `start` runs on.
+
+    Parameters
+    ----------
+    services
+        Classes of the services to offer.
+    host, port
+        Where to listen; port 0 takes a free one.
+    token
+        What clients have to show; None makes a random one.
+    open
+        Ask for no token. On loopback only; a single service then answers at ``/`` as well,
+        unless its path has parts.
+    origins
+        Origins of web pages that may connect, beside loopback ones and files.
+    seed
+        Seeds what services make up, such as the price walk.
+    options
+        By service name, its options.
+    engine
+        URL of where the logs live.
+
+    Raises
+    ------
+    UsageError
+        For options of a service that is not offered, or options it does not have.
+    ServeError
+        For `open` on a host that is not this machine's own.
+    """
+
+    def __init__(
+        self,
+        services: Sequence[type[Service]],
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        token: str | None = None,
+        open: bool = False,
+        origins: Sequence[str] = (),
+        seed: int | None = None,
+        options: Mapping[str, Mapping[str, Any]] | None = None,
+        engine: str = "memory://",
+    ) -> None:
+        if open and not is_loopback(host):
+            raise ServeError(
+                f"an open server answers this machine only: not {host!r}; use 127.0.0.1, or a token"
+            )
+        if token == "":
+            raise UsageError("an empty token keeps nobody out: give one, or None for a random one")
+        self.host = host
+        self.port = port
+        self.token = None if open else token or secrets.token_urlsafe(24)
+        self.hub = Hub(open_engine(engine))
+        self._access = Access(self.token, origins)
+        self._open = open
+        self._seed = seed
+        self._services: dict[str, Service] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._server: websockets_server.Server | None = None
+        self._connections: weakref.WeakSet[Connection] = weakref.WeakSet()
+        self._dropped = 0
+        options = dict(options or {})
+        for service in services:
+            self._services[service.path] = service(
+                self.hub, seed=seed, options=options.pop(service.name, None)
+            )
+        if options:
+            offered = ", ".join(sorted(service.name for service in services))
+            raise UsageError(f"options for {', '.join(options)}, but the services are: {offered}")
+
+    # Lifetime
+
+    async def start(self) -> None:
+        """Listen, and start the services.
+
+        Raises
+        ------
+        PortInUse
+            When another program has the port.
+        ServeError
+            When the host is not an address of this machine, or the port may not be used.
+        """
+        try:
+            self._server = await websockets_server.serve(
+                self._converse,
+                self.host,
+                self.port,
+                create_connection=self._connection,  # type: ignore[arg-type]  # a maker of them will do
+                process_request=self._admit,
+                select_subprotocol=_select_subprotocol,
+                compression=None,
+                max_size=MAX_MESSAGE + 4_096,  # with room for what a dialect puts around a message
+                write_limit=WRITE_HIGH,
+                close_timeout=CLOSE_TIMEOUT,
+                server_header=None,
+                logger=_logger,
+            )
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise PortInUse(self.host, self.port) from error
+            raise ServeError(
+                f"cannot listen on {self.host} port {self.port}: {error.strerror or error}"
+            ) from error
+        except OverflowError as error:
+            raise ServeError(f"{self.port} is not a port: use 1 to 65535, or 0 for any free one") from error
+        self.port = self._server.sockets[0].getsockname()[1]
+        for service in self._services.values():
+            self._launch(service)
+
+    async def stop(self) -> None:
+        """Stop the services and close every connection; those that do not answer are cut off."""
+        await self._cancel(list(self._tasks.values()))
+        self._tasks.clear()
+        if self._server is not None:
+            self._server.close()
+            for connection in list(self._connections):
+                if connection.state is State.CONNECTING:
+                    connection.abort()  # or else it may stay half-way in its handshake for long
+            done = asyncio.ensure_future(self._server.wait_closed())
+            await asyncio.wait([done], timeout=CLOSE_TIMEOUT * 2)
+            for connection in list(self._connections):
+                connection.abort()
+            await done
+            self._server = None
+        self.hub.close()
+        await self.hub.engine.close()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    # What it offers
+
+    @property
+    def url(self) -> str:
+        """Where it listens, such as ``ws://127.0.0.1:8765``."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"ws://{host}:{self.port}"
+
+    @property
+    def paths(self) -> list[str]:
+        """The paths of its services."""
+        return list(self._services)
+
+    @property
+    def channels(self) -> list[str]:
+        """The channels of its services, with ``{part}`` where a name of the client's choice goes."""
+        return [path[1:] for path, service in self._services.items() if service.has_channels]
+
+    @property
+    def failed(self) -> list[str]:
+        """The paths of services whose background work ended with an error."""
+        return [path for path, task in self._tasks.items() if _has_failed(task)]
+
+    def statistics(self) -> Statistics:
+        """Return counts of what goes on."""
+        return Statistics(
+            connections=len(self._server.connections) if self._server is not None else 0,
+            channels=len(self.hub.channels),
+            messages=sum(channel.log.last for channel in self.hub.channels),
+            dropped=self._dropped,
+        )
+
+    async def add(self, service: type[Service]) -> None:
+        """Offer one more service; it takes the place of one with the same path, which is stopped."""
+        made = service(self.hub, seed=self._seed)
+        while (task := self._tasks.pop(service.path, None)) is not None:
+            await self._cancel([task])
+        self._services[service.path] = made
+        self._launch(made)
+
+    def find(self, path: str) -> tuple[Service, dict[str, str]] | None:
+        """Return the service at a path and the path's named parts."""
+        for service in self._services.values():
+            params = service.route.match(path)
+            if params is not None:
+                return service, params
+        if path == "/" and self._open and len(self._services) == 1:
+            only = next(iter(self._services.values()))
+            return None if "{" in only.path else (only, {})
+        return None
+
+    # Connections
+
+    def _connection(self, *args: Any, **kwargs: Any) -> Connection:
+        connection = Connection(*args, **kwargs)
+        connection.dropped = self._count_dropped
+        self._connections.add(connection)
+        return connection
+
+    def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
+        """Answer a request that may not become a WebSocket; None lets it."""
+        path = request.path.partition("?")[0]
+        if not self._access.origin_allowed(request.headers):
+            return connection.respond(
+                HTTPStatus.FORBIDDEN,
+                "Pages from this Origin may not connect: start the server with origins=[…]\n",
+            )
+        given = self._access.token_in(request.path, request.headers)
+        if given is not None and not self._access.accepts(given):
+            return connection.respond(HTTPStatus.UNAUTHORIZED, "The token is not the one of this server\n")
+        if "websocket" not in ",".join(request.headers.get_all("Upgrade")).lower():
+            return connection.respond(
+                HTTPStatus.UPGRADE_REQUIRED, f"WebSockets only, at: {', '.join(self.paths)}\n"
+            )
+        multiplexed = SUBPROTOCOL in _offered(request)
+        found = self.find(path)
+        if found is None and not (path == "/" and multiplexed):
+            shown = path.encode("ascii", "backslashreplace").decode()
+            return connection.respond(
+                HTTPStatus.NOT_FOUND, f"Nothing is served at {shown}; there is: {', '.join(self.paths)}\n"
+            )
+        if found is not None and found[0].has_channels:
+            try:
+                check_channel(found[0].route.channel(found[1]))
+            except ChannelNameError as error:
+                return connection.respond(HTTPStatus.BAD_REQUEST, f"{error}\n")
+        return None
+
+    async def _converse(self, server_connection: ServerConnection) -> None:
+        assert isinstance(server_connection, Connection)
+        assert server_connection.request is not None
+        connection, request = server_connection, server_connection.request
+        path, _, query = request.path.partition("?")
+        try:
+            if (
+                self.token is not None
+                and self._access.token_in(request.path, request.headers) is None
+                and not await authenticate(connection, self._access)
+            ):
+                return
+            if connection.subprotocol == SUBPROTOCOL:
+                await v1_session(connection, self)
+                return
+            found = self.find(path)
+            assert found is not None  # _admit refuses the others; services are replaced, never removed
+            service, params = found
+            asked = {name: values[0] for name, values in parse_qs(query).items()}
+            await plain_session(connection, service, asked | params, asked.get("user"))
+        except ConnectionClosed:
+            pass  # the peer went in the middle of a sentence; there is nobody to answer
+        except Exception as error:  # noqa: BLE001 - reported; the other clients go on
+            if isinstance(error, ExceptionGroup) and error.split(ConnectionClosed)[1] is None:
+                return  # the same, found out by several tasks of a service
+            report(f"a client of {path}", error)
+            await connection.close(CloseCode.INTERNAL_ERROR, "the service failed")
+
+    def _count_dropped(self) -> None:
+        self._dropped += 1
+
+    # Services
+
+    def _launch(self, service: Service) -> None:
+        self._tasks[service.path] = supervise(service.run(), f"service {service.path}")
+
+    @staticmethod
+    async def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            _, alive = await asyncio.wait(tasks, timeout=CLOSE_TIMEOUT)
+            for task in alive:
+                report(task.get_name(), RuntimeError("it does not end when it is cancelled"))
+
+
+def _has_failed(task: asyncio.Task[None]) -> bool:
+    return task.done() and not task.cancelled() and task.exception() is not None
+
+
+def _offered(request: Request) -> list[str]:
+    values = request.headers.get_all("Sec-WebSocket-Protocol")
+    return [offer.strip() for value in values for offer in value.split(",")]
+
+
+def _select_subprotocol(connection: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+    return next((offer for offer in offered if offer == SUBPROTOCOL), None)

@@ -1,0 +1,189 @@
+"""What one connection has still to be sent: cursors on logs, and a transport.
+
+An outbox has no queue. It writes runs of the log straight to the transport until the transport's buffer
+is full; what has not been written stays in the log, shared with everybody else. When the buffer drains the
+outbox goes on from its cursors. A peer that takes nothing for `STALL_TIMEOUT` seconds is cut off.
+
+The `websockets` library would stay in `drain()` for such a peer for ever, keep-alive included, so the
+bytes go past its `send()`: whole unmasked frames, written between its own, which is the order in which
+the protocol wants them. Compression has to be off for that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from websockets.asyncio.server import ServerConnection
+from websockets.frames import Frame, Opcode
+from websockets.protocol import State
+
+from rtwidgets.messages import Joined, Left
+from rtwidgets.server.hub import Channel, Encoder
+
+__all__ = ["STALL_TIMEOUT", "WRITE_HIGH", "WRITE_MAX", "Connection", "Outbox", "text_frame"]
+
+STALL_TIMEOUT = 2.0
+"""Seconds that a full buffer may stay as it is before the peer is cut off."""
+WRITE_HIGH = 256 * 1024
+"""Bytes in a transport's buffer above which an outbox stops writing."""
+WRITE_MAX = 2**20
+"""Bytes in a transport's buffer that cut the peer off at once: answers to what it asks without reading."""
+
+
+def text_frame(payload: bytes) -> bytes:
+    """Return the bytes of one unmasked text frame, as a server sends it."""
+    return Frame(Opcode.TEXT, payload).serialize(mask=False)
+
+
+class Connection(ServerConnection):
+    """A server connection that tells its outbox when its buffer drains, and drops a stalled peer."""
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)  # type: ignore[arg-type]
+        self.drained: Callable[[], None] = lambda: None
+        self.dropped: Callable[[], None] = lambda: None
+        self._made = False
+        self._watch: asyncio.TimerHandle | None = None
+        self._seen = (0, 0.0)  # bytes in the buffer, and since when
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the transport."""
+        super().connection_made(transport)
+        self._made = True
+
+    def pause_writing(self) -> None:
+        """Start to watch whether the peer takes anything."""
+        super().pause_writing()
+        self._seen = (self.transport.get_write_buffer_size(), self.loop.time())
+        self._watch = self.loop.call_later(STALL_TIMEOUT / 4, self._look)
+
+    def resume_writing(self) -> None:
+        """Go on writing."""
+        super().resume_writing()
+        self._unwatch()
+        self.drained()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop watching."""
+        self._unwatch()
+        super().connection_lost(exc)
+
+    @property
+    def writable(self) -> bool:
+        """Whether there is somebody to write to: not from the moment on in which the transport was cut."""
+        return self.state is State.OPEN and not self.transport.is_closing()
+
+    def has_room(self) -> bool:
+        """Whether its buffer takes more of what can wait."""
+        return not self.paused and self.writable
+
+    def drop(self) -> None:
+        """Cut off a peer that does not read, with no closing handshake: it would not read that either."""
+        self.dropped()
+        self.abort()
+
+    def abort(self) -> None:
+        """Cut the connection, as far as it has come."""
+        if self._made:
+            self.transport.abort()
+
+    def _look(self) -> None:
+        size, since = self._seen
+        now, left = self.loop.time(), self.transport.get_write_buffer_size()
+        if left != size:
+            self._seen = (left, now)
+        elif now - since >= STALL_TIMEOUT * 0.9:  # the next look would be too late
+            self.drop()
+            return
+        self._watch = self.loop.call_later(STALL_TIMEOUT / 4, self._look)
+
+    def _unwatch(self) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
+
+
+@dataclass(slots=True)
+class _Place:
+    """A cursor of this outbox on one channel."""
+
+    channel: Channel
+    after: int
+
+
+@dataclass(slots=True, eq=False)
+class Outbox:
+    """The cursors of one connection.
+
+    Parameters
+    ----------
+    connection
+        Where the bytes go.
+    encoder
+        Turns runs into frames of the connection's dialect.
+    tell
+        Sends a presence event in the connection's dialect.
+    missed
+        Called with a channel, and the first and last offset that left its log before they could be sent.
+    """
+
+    connection: Connection
+    encoder: Encoder
+    tell: Callable[[Joined | Left], None]
+    missed: Callable[[Channel, int, int], None]
+    places: dict[str, _Place] = field(default_factory=dict)
+    present: set[Channel] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.connection.drained = self.pump
+
+    def follow(self, channel: Channel, after: int) -> None:
+        """Send what comes after an offset of a channel, from now on."""
+        self.places[channel.name] = _Place(channel, after)
+        channel.followers.add(self)
+        self.pump()
+
+    def unfollow(self, name: str) -> None:
+        """Follow a channel no longer; one that is not followed is left as it is."""
+        place = self.places.pop(name, None)
+        if place is not None:
+            place.channel.followers.discard(self)
+
+    def join(self, channel: Channel, user: str) -> None:
+        """Be present in a channel under a name, until `close`."""
+        self.present.add(channel)
+        channel.join(self, user)
+
+    def close(self) -> None:
+        """Follow nothing and be present nowhere any more."""
+        for name in list(self.places):
+            self.unfollow(name)
+        while self.present:
+            self.present.pop().leave(self)
+
+    def send(self, payload: bytes) -> None:
+        """Send one text frame now, past the cursors: an answer or an event."""
+        connection = self.connection
+        if connection.writable:
+            connection.transport.write(text_frame(payload))
+            if connection.transport.get_write_buffer_size() > WRITE_MAX:
+                connection.drop()
+
+    def pump(self) -> None:
+        """Write what the cursors have not read yet, until the transport's buffer is full."""
+        connection = self.connection
+        for name, place in list(self.places.items()):
+            channel, log = place.channel, place.channel.log
+            while place.after < log.last and connection.has_room():
+                if place.after + 1 < log.first:
+                    first, place.after = place.after + 1, log.first - 1
+                    self.missed(channel, first, place.after)
+                else:
+                    payload, place.after = channel.encoded(self.encoder, place.after)
+                    connection.transport.write(payload)
+                if self.places.get(name) is not place:
+                    break  # `missed` ended it
+                if not connection.has_room():
+                    self.places[name] = self.places.pop(name)  # the other channels go first next time
