@@ -1,0 +1,321 @@
+"""The user's handle on one stream: a frame, and the source that fills it. Floor 5.
+
+Everything here may be called from a cell, a thread or a coroutine; what touches the network is handed to
+the background loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any, TypeVar
+
+import pandas as pd
+
+from rtwidgets.client import ChannelSource, Missing, Source, State
+from rtwidgets.errors import Closed, WaitTimeout
+from rtwidgets.frames import Bars, LiveFrame
+from rtwidgets.loop import lease
+from rtwidgets.widgets import Candles, Chart, Depth, Histogram, LatestBars, Line, Plot, Table
+
+__all__ = ["Chat", "Stream"]
+
+P = TypeVar("P", bound=Plot | Table)
+
+
+class Stream:
+    """A live stream: rows that come, kept as typed columns.
+
+    Made by `rtwidgets.connect`. `df` is a snapshot that does not change; ask again for a newer one.
+    """
+
+    def __init__(self, name: str, source: Source) -> None:
+        self.name = name
+        self._source = source
+        self._lease = lease()
+        self._stopped = False
+        self._stopping = threading.Lock()
+        self._charts: dict[tuple[object, ...], Plot | Table] = {}
+        self._wakers: set[Callable[[], object]] = set()
+        self._unsubscribe = self.frame.on_change(self._wake)
+        self._lease.call(source.link.ended.add_done_callback, lambda _: self._wake())
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r})"
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    # Rows
+
+    @property
+    def frame(self) -> LiveFrame:
+        """The `LiveFrame` behind this stream."""
+        return self._source.frame
+
+    @property
+    def df(self) -> pd.DataFrame:
+        """A snapshot of the rows kept, oldest first; see `LiveFrame.df`."""
+        return self.frame.df
+
+    @property
+    def latest(self) -> pd.DataFrame:
+        """The last row of each key, by key; see `LiveFrame.latest`."""
+        return self.frame.latest
+
+    @property
+    def rejected(self) -> pd.DataFrame:
+        """Values that did not fit, with their reasons; see `LiveFrame.rejected`."""
+        return self.frame.rejected
+
+    @property
+    def gaps(self) -> pd.DataFrame:
+        """Messages known to be missing, one row a gap: epoch, first and last offset, reason."""
+        return pd.DataFrame(self._source.gaps, columns=list(Missing._fields))
+
+    def wait(self, rows: int = 1, timeout: float | None = 10.0) -> pd.DataFrame:
+        """Wait until at least so many rows have come since the stream began; return `df`.
+
+        Parameters
+        ----------
+        rows
+            How many.
+        timeout
+            Seconds; None waits for ever.
+
+        Raises
+        ------
+        WaitTimeout
+            When fewer came in time (also a `TimeoutError`).
+        Closed
+            When the stream ended before that.
+        """
+        if self.frame.total >= rows:
+            return self.df
+        return self._lease.run(self._arrived(rows, timeout))
+
+    async def wait_async(self, rows: int = 1, timeout: float | None = 10.0) -> pd.DataFrame:
+        """Do what `wait` does, without blocking the loop of the caller."""
+        return await self._arrived(rows, timeout)
+
+    async def __aiter__(self) -> AsyncIterator[pd.DataFrame]:
+        """Yield the rows as they come, in frames: first those that are here, then the new ones each time."""
+        cursor = 0
+        while True:
+            closed = self.state is State.CLOSED  # asked before, so that no last rows are left behind
+            batch, cursor = self.frame.since(cursor)
+            if len(batch):
+                yield batch
+            elif closed:
+                return
+            else:
+                await self._changed(lambda cursor=cursor: self.frame.total > cursor)  # type: ignore[misc]
+
+    def ohlc(self, every: str = "1s", *, price: str = "price", size: str | None = None) -> Bars:
+        """Live bars of this stream's rows; see `Bars`."""
+        return Bars(self.frame, every, price=price, size=size)
+
+    # The other way
+
+    def send(self, data: object) -> None:
+        """Publish to the channel, or send a message to a foreign server, and wait until it has gone.
+
+        Raises
+        ------
+        Refused
+            When the channel does not take it.
+        Closed
+            When the connection is down.
+        UsageError
+            When `data` cannot be written as JSON.
+        """
+        self._lease.run(self._source.send(data))
+
+    # State
+
+    @property
+    def state(self) -> State:
+        """What the connection is doing."""
+        return State.CLOSED if self._stopped else self._source.link.state
+
+    @property
+    def reason(self) -> str:
+        """Why the last connection ended, in words."""
+        return self._source.link.reason
+
+    @property
+    def stopped(self) -> bool:
+        """Whether `stop` was called."""
+        return self._stopped
+
+    def describe(self) -> Line:
+        """Return what to show of it in the status."""
+        frame = self.frame
+        detail = f"rows: {frame.total:,} · kept: {len(frame):,}"
+        if frame.rejected_count:
+            detail += f" · rejected: {frame.rejected_count:,}"
+        if gaps := len(self._source.gaps):
+            detail += f" · gaps: {gaps}"
+        if self.reason and self.state is not State.OPEN:
+            detail += f" · {self.reason}"
+        return Line("stream", self.name, self.state.value, detail)
+
+    def stop(self) -> None:
+        """Read no more. The rows and the last pictures stay; stopping twice is harmless.
+
+        Raises
+        ------
+        UsageError
+            When called in a coroutine of the background loop, such as a service.
+        """
+        with self._stopping:
+            if self._stopped:
+                return
+            self._lease.check()
+            self._stopped = True
+        try:
+            for chart in self._charts.values():
+                chart.stop()
+            self._lease.run(self._source.close(), timeout=5.0)
+        finally:
+            self._unsubscribe()
+            self._wake()
+            self._lease.release()
+
+    # Widgets
+
+    def chart(
+        self, column: str, *, by: str | None = None, window: float | None = 60.0, relative: bool = False
+    ) -> Chart:
+        """Draw a column as live lines. Asking again for the same chart returns the same one.
+
+        Parameters
+        ----------
+        column
+            A column of numbers.
+        by
+            A column whose values each get a line; the stream's key when None.
+        window
+            Seconds of time that the chart shows; None for all the frame keeps.
+        relative
+            Draw the change in percent since the left edge, so that lines of very different size compare.
+
+        Raises
+        ------
+        SchemaError
+            When there is no such column, or it holds no numbers.
+        """
+        return self._made(Chart, column, by=by, window=window, relative=relative, title=self.name)
+
+    def candles(self, every: str = "1s", *, price: str = "price", key: str | None = None) -> Candles:
+        """Draw candlesticks of one key; see `rtwidgets.widgets.Candles`. Raises as `chart` does."""
+        return self._made(Candles, every, price=price, key=key, title=self.name)
+
+    def bars(self, column: str) -> LatestBars:
+        """Draw a bar for the latest value of each key; see `rtwidgets.widgets.LatestBars`."""
+        return self._made(LatestBars, column, title=self.name)
+
+    def histogram(self, column: str, *, bins: int = 40) -> Histogram:
+        """Draw how a column's values are distributed; see `rtwidgets.widgets.Histogram`."""
+        return self._made(Histogram, column, bins=bins, title=self.name)
+
+    def depth(self, *, key: str | None = None, levels: int = 50) -> Depth:
+        """Draw the depth of an order book whose changes are the rows; see `rtwidgets.widgets.Depth`."""
+        return self._made(Depth, key=key, levels=levels, title=self.name)
+
+    def table(
+        self, columns: Sequence[str] | None = None, latest: bool | None = None, max_rows: int = 1_000
+    ) -> Table:
+        """Show the rows as a live table. Asking again for the same table returns the same one.
+
+        Parameters
+        ----------
+        columns
+            Names of columns; None for all but the offset.
+        latest
+            True shows the last row of each key; False shows the newest rows, newest first; None the former if
+            the stream has a key.
+        max_rows
+            Rows to show at the most.
+
+        Raises
+        ------
+        SchemaError
+            When there is no such column, or no key to show the latest rows of.
+        """
+        names = columns if columns is None or isinstance(columns, str) else tuple(columns)
+        return self._made(Table, names, latest=latest, max_rows=max_rows, title=self.name)
+
+    def _made(self, kind: type[P], *arguments: Any, **options: Any) -> P:
+        """Return the widget of a kind that was made with these arguments before, or a new one."""
+        asked = (kind, arguments, tuple(sorted(options.items())))
+        chart = self._charts.get(asked)
+        if chart is None or chart.closed:
+            chart = self._charts[asked] = kind(self.frame, *arguments, **options)
+        assert isinstance(chart, kind)
+        return chart
+
+    # Waiting
+
+    def _wake(self) -> None:
+        for waker in tuple(self._wakers):
+            waker()
+
+    async def _changed(self, reached: Callable[[], bool]) -> None:
+        """Wait, on whichever loop this runs, until something is reached or the stream has ended."""
+        loop, event = asyncio.get_running_loop(), asyncio.Event()
+
+        def waker() -> None:
+            if reached() or self.state is State.CLOSED:
+                with contextlib.suppress(RuntimeError):  # the loop of whoever waited was closed meanwhile
+                    loop.call_soon_threadsafe(event.set)
+
+        self._wakers.add(waker)
+        try:
+            if not reached() and self.state is not State.CLOSED:
+                await event.wait()
+        finally:
+            self._wakers.discard(waker)
+
+    async def _arrived(self, rows: int, timeout: float | None) -> pd.DataFrame:
+        frame = self.frame
+        try:
+            async with asyncio.timeout(timeout):
+                await self._changed(lambda: frame.total >= rows)
+        except TimeoutError:
+            assert timeout is not None
+            raise WaitTimeout(self.name, frame.total, rows, timeout, self._hint()) from None
+        if frame.total < rows:
+            raise Closed(f"{self.name} has ended with {frame.total} of {rows} rows: {self.reason}")
+        return self.df
+
+    def _hint(self) -> str:
+        state = self.state.value
+        words = [
+            f"the connection is {state}" + (f": {self.reason}" if self.reason and state != "open" else "")
+        ]
+        if self.frame.rejected_count:
+            words.append(f"{self.frame.rejected_count} were rejected, see .rejected")
+        if len(self._source.gaps):
+            words.append("some are missing, see .gaps")
+        return "; ".join(words)
+
+
+class Chat(Stream):
+    """A chat room: the stream of its messages, and a way to say something.
+
+    Made by `rtwidgets.chat`.
+    """
+
+    def send(self, data: object) -> None:
+        """Say something; a text. Raises as `Stream.send`."""
+        super().send({"type": "message", "text": data})
+
+    @property
+    def present(self) -> list[str]:
+        """Who is in the room, oldest first."""
+        source = self._source
+        assert isinstance(source, ChannelSource)
+        return list(source.present)
