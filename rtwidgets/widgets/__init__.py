@@ -1,0 +1,24 @@
+"""Charts, tables and status, as ipywidgets. Floor 4: knows frames, not servers."""
+
+from rtwidgets.widgets.candles import Candles
+from rtwidgets.widgets.chart import Chart
+from rtwidgets.widgets.dashboard import Dashboard
+from rtwidgets.widgets.plot import Plot
+from rtwidgets.widgets.shapes import Depth, Histogram, LatestBars
+from rtwidgets.widgets.status import Line, Status
+from rtwidgets.widgets.table import Table
+from rtwidgets.widgets.ticker import close_all
+
+__all__ = [
+    "Candles",
+    "Chart",
+    "Dashboard",
+    "Depth",
+    "Histogram",
+    "LatestBars",
+    "Line",
+    "Plot",
+    "Status",
+    "Table",
+    "close_all",
+]
