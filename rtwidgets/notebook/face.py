@@ -1,0 +1,16 @@
+"""The functions of `import rtwidgets as rt`: what runs in this kernel, as verbs."""
+
+from __future__ import annotations
+
+from rtwidgets.notebook.running import running
+
+__all__ = ["chat", "connect", "dashboard", "health", "serve", "service", "status", "stop"]
+
+serve = running.servers.serve
+service = running.servers.service
+connect = running.streams.connect
+chat = running.streams.chat
+status = running.status
+dashboard = running.dashboard
+health = running.health
+stop = running.stop

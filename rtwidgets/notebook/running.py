@@ -1,0 +1,117 @@
+"""What runs in this kernel: its servers, its streams and the widgets that show them."""
+
+from __future__ import annotations
+
+import atexit
+import threading
+
+import ipywidgets
+
+from rtwidgets.errors import BackgroundErrors, SchemaError
+from rtwidgets.loop import report, take_errors
+from rtwidgets.notebook.servers import Servers
+from rtwidgets.notebook.streams import Streams
+from rtwidgets.stream import Stream
+from rtwidgets.widgets import Dashboard, Line, Status, close_all
+
+__all__ = ["Running", "running"]
+
+
+class Running:
+    """Everything that was started in this kernel and has not been stopped."""
+
+    def __init__(self) -> None:
+        self.servers = Servers()
+        self.streams = Streams(self.servers)
+        self._lock = threading.Lock()
+        self._widgets: list[Status | Dashboard] = []
+
+    def status(self) -> Status:
+        """Return everything that runs in this kernel: as text, and as a widget that stays up to date."""
+        status = Status(self.describe)
+        with self._lock:
+            self._widgets.append(status)
+        return status
+
+    def dashboard(self, *parts: Stream | ipywidgets.Widget, columns: int = 1) -> Dashboard:
+        """Put streams, charts, tables and the status on one page; the same page for the same parts.
+
+        Parameters
+        ----------
+        parts
+            Widgets, and streams, which show as a chart of ``price`` or of their first column of numbers.
+            All streams of this kernel when there are none.
+        columns
+            How many stand side by side.
+
+        Raises
+        ------
+        SchemaError
+            For a stream without a column of numbers.
+        WaitTimeout
+            For a stream that brings no row in ten seconds, so that nobody knows its columns.
+        """
+        shown = tuple(_widget(part) for part in parts or self.streams.streams)
+        with self._lock:
+            for widget in self._widgets:
+                if isinstance(widget, Dashboard) and widget.parts == shown:
+                    return widget
+            dashboard = Dashboard(shown, Status(self.describe), columns=columns)
+            self._widgets.append(dashboard)
+        return dashboard
+
+    def describe(self) -> list[Line]:
+        """Return a line for each thing that runs."""
+        servers = [server.describe() for server in self.servers.alive()]
+        return servers + [stream.describe() for stream in self.streams.streams]
+
+    def health(self) -> str:
+        """Return ``"healthy"`` if nothing went wrong in the background since the last call.
+
+        Raises
+        ------
+        BackgroundErrors
+            With each error since then.
+        """
+        errors = take_errors()
+        if errors:
+            raise BackgroundErrors(errors)
+        return "healthy"
+
+    def stop(self) -> None:
+        """End everything that runs in this kernel: streams, servers, user services, what widgets follow.
+
+        The last pictures stay where they are shown. What goes wrong is left for `health`.
+        """
+        with self._lock:
+            widgets, self._widgets = self._widgets, []
+        for thing in [*self.streams.forget(), *self.servers.forget(), *widgets]:
+            try:
+                thing.stop()
+            except Exception as error:  # noqa: BLE001 - the others have to be stopped all the same
+                report(f"stopping {thing!r}", error)
+
+    def close(self) -> None:
+        """Stop, and take every widget of ours away too."""
+        self.stop()
+        close_all()
+
+
+def _widget(part: Stream | ipywidgets.Widget) -> ipywidgets.Widget:
+    if not isinstance(part, Stream):
+        return part
+    schema = part.wait(1).dtypes
+    numbers = [
+        str(name) for name, dtype in schema.items() if dtype in ("float64", "int64") and name != "offset"
+    ]
+    if not numbers:
+        raise SchemaError(
+            f"{part.name} has no column of numbers to draw: give a widget of it, such as .table()"
+        )
+    return part.chart("price" if "price" in numbers else numbers[0], relative="price" in numbers)
+
+
+running = Running()
+"""What runs in this kernel."""
+
+atexit.register(running.stop)

@@ -1,0 +1,291 @@
+"""The streams of a kernel, by name, and the connections they share."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from rtwidgets.client import (
+    ChannelSource,
+    Foreign,
+    ForeignSource,
+    Intake,
+    Multiplex,
+    Records,
+    Source,
+    State,
+    Subscription,
+)
+from rtwidgets.errors import UsageError
+from rtwidgets.frames import LiveFrame
+from rtwidgets.loop import lease
+from rtwidgets.messages import MAX_USER, Subscribed, check_channel
+from rtwidgets.notebook.servers import RunningServer, Servers
+from rtwidgets.stream import Chat, Stream
+
+__all__ = ["Streams"]
+
+
+class _Wanted(NamedTuple):
+    """A stream that is asked for: what it is called, and the arguments that tell it from another."""
+
+    kind: type[Stream]
+    name: str
+    arguments: tuple[object, ...]
+
+
+class _Place(NamedTuple):
+    """A channel, and where it is."""
+
+    channel: str
+    url: str
+    token: str | None
+
+
+class Streams:
+    """The streams of this kernel.
+
+    Parameters
+    ----------
+    servers
+        Where a channel is looked for when no server is named.
+    """
+
+    def __init__(self, servers: Servers) -> None:
+        self._servers = servers
+        self._lock = threading.RLock()
+        self._streams: dict[str, tuple[Stream, tuple[object, ...]]] = {}
+        self._shared: dict[tuple[str, str | None], list[Multiplex]] = {}
+
+    @property
+    def streams(self) -> list[Stream]:
+        """Those that were opened and not forgotten."""
+        with self._lock:
+            return [stream for stream, _ in self._streams.values()]
+
+    def connect(
+        self,
+        channel: str,
+        *,
+        # Where
+        server: str | RunningServer | None = None,
+        token: str | None = None,
+        subscribe: object = None,
+        headers: Mapping[str, str] | None = None,
+        # What a row is
+        key: str | None = None,
+        time: str | None = None,
+        schema: Mapping[str, Any] | None = None,
+        where: Mapping[str, Any] | None = None,
+        records: str | None = None,
+        columns: Sequence[str] | None = None,
+        # How much
+        history: bool = True,
+        max_rows: int | None = 100_000,
+        max_age: float | None = None,
+        name: str | None = None,
+    ) -> Stream:
+        """Open a stream and return it once the connection stands.
+
+        Asking again for a stream that runs, with the same arguments, returns that stream; with others it
+        is replaced.
+
+        Parameters
+        ----------
+        channel
+            A channel of a server of ours, such as ``"prices"`` or ``"chat/lobby"``; or the URL of any
+            WebSocket that sends JSON, ``"wss://…"``.
+        server, token
+            For a channel: the URL of the server and its token. The newest server of this kernel when None.
+        key
+            The column that says what a row is about, such as ``"symbol"``; becomes a categorical, and what
+            `latest` and charts go by.
+        time
+            The column with the row's time: ISO 8601 text, or a number whose unit is found by its size.
+            Rows without one get the time at which they were published, or arrived.
+        schema
+            Dtypes by column; see `LiveFrame`. Inferred from the first rows when None.
+        where
+            Fields that a message must have, with their values: ``{"type": "match"}``.
+        records
+            Where the rows are in a message: ``"data.items"``, or ``"items()"`` for an object whose
+            entries are rows.
+        columns
+            Names of the elements, where rows are lists.
+        subscribe
+            For a URL: what to send on connecting, as text or as anything that JSON can hold; a list for
+            several messages.
+        headers
+            For a URL: further request headers.
+        history
+            For a channel: begin with what its log still keeps.
+        max_rows, max_age
+            How many rows to keep, and for how many seconds of their time.
+        name
+            What the stream is called in status and charts; the channel or the host when None.
+
+        Raises
+        ------
+        ConnectError
+            When the connection cannot be made; the sentence says why.
+        Refused
+            When the server has no such channel.
+        NotRunning
+            When no server is named and none runs here.
+        SchemaError, UsageError
+            For arguments that do not hold together.
+        """
+        rows = Records(records, columns=columns, key=key)
+        key = key or ("key" if rows.entries else None)
+
+        def intake(key: str | None, time: str | None) -> Intake:
+            frame = LiveFrame(max_rows, max_age, key=key, time=time, schema=schema)
+            return Intake(frame, where=where, records=rows)
+
+        arguments = (
+            key,
+            time,
+            schema,
+            where,
+            records,
+            columns,
+            subscribe,
+            headers,
+            history,
+            max_rows,
+            max_age,
+        )
+        if channel.startswith(("ws://", "wss://")):
+            if server is not None or token is not None:
+                raise UsageError(
+                    "server= and token= go with a channel's name; "
+                    "put what a foreign server wants into its URL or into headers="
+                )
+            wanted = _Wanted(Stream, name or urlsplit(channel).netloc, (channel, *arguments))
+            made = intake(key, time)
+
+            async def open_foreign() -> Source:
+                foreign = Foreign(channel, made, subscribe=subscribe, headers=headers)
+                await foreign.opened()
+                return ForeignSource(foreign, made.frame)
+
+            return self._open(wanted, open_foreign)
+        if subscribe is not None or headers is not None:
+            raise UsageError("subscribe= and headers= go with a URL; a channel of ours needs neither")
+
+        def make(answer: Subscribed) -> Intake:
+            return intake(key or answer.key, time or answer.time)
+
+        place = self._place(channel, server, token)
+        wanted = _Wanted(Stream, name or channel, (*place, *arguments))
+        return self._open(wanted, lambda: self._follow(place, make, history=history))
+
+    def chat(
+        self,
+        room: str = "lobby",
+        *,
+        name: str,
+        server: str | RunningServer | None = None,
+        token: str | None = None,
+        max_rows: int | None = 100_000,
+    ) -> Chat:
+        """Enter a chat room under a name; raises as `connect` does.
+
+        Parameters
+        ----------
+        room
+            The channel is ``chat/`` and this.
+        name
+            1 to 100 characters.
+        server, token, max_rows
+            As for `connect`.
+
+        Returns
+        -------
+        Chat
+            With ``.send(text)`` and ``.df``: columns user (category), text (str), time and offset.
+        """
+        if not 0 < len(name) <= MAX_USER:
+            raise UsageError(f"a name in a chat has 1 to {MAX_USER} characters, not {len(name)}")
+        schema = {"user": "category", "text": "str", "time": "datetime64[ms]"}
+
+        def make(answer: Subscribed) -> Intake:
+            return Intake(LiveFrame(max_rows, key="user", time="time", schema=schema))
+
+        place = self._place(f"chat/{room}", server, token)
+        wanted = _Wanted(Chat, f"chat/{room} as {name}", (*place, max_rows))
+        stream = self._open(wanted, lambda: self._follow(place, make, user=name))
+        assert isinstance(stream, Chat)
+        return stream
+
+    def forget(self) -> list[Stream]:
+        """Forget every stream and return them; somebody has to stop them."""
+        with self._lock:
+            streams = self.streams
+            self._streams.clear()
+            self._shared.clear()
+        return streams
+
+    def _open(self, wanted: _Wanted, make: Callable[[], Coroutine[Any, Any, Source]]) -> Stream:
+        """Return the stream that runs under a name with the same arguments, or a new one in its place."""
+        if (same := self._same(wanted)) is not None:
+            return same
+        opening = lease()
+        try:
+            stream = wanted.kind(wanted.name, opening.run(make()))
+        finally:
+            opening.release()
+        with self._lock:
+            same = self._same(wanted)  # another thread may have been faster
+            before: Stream | None = stream
+            if same is None:
+                before, _ = self._streams.get(wanted.name, (None, ()))
+                self._streams[wanted.name] = (stream, wanted.arguments)
+        if before is not None:
+            before.stop()
+        return stream if same is None else same  # an empty one is false
+
+    def _same(self, wanted: _Wanted) -> Stream | None:
+        with self._lock:
+            stream, arguments = self._streams.get(wanted.name, (None, ()))
+        running = stream is not None and stream.state is not State.CLOSED
+        return stream if running and arguments == wanted.arguments else None
+
+    def _place(self, channel: str, server: str | RunningServer | None, token: str | None) -> _Place:
+        check_channel(channel)
+        if isinstance(server, str):
+            return _Place(channel, server, token)
+        server = server or self._servers.newest()
+        return _Place(channel, server.url, server.token)
+
+    async def _follow(
+        self,
+        place: _Place,
+        make: Callable[[Subscribed], Intake],
+        *,
+        history: bool = True,
+        user: str | None = None,
+    ) -> Source:
+        multiplex = self._multiplex(place, shared=user is None)
+        source = ChannelSource(multiplex, Subscription(place.channel, history=history), make)
+        try:
+            await multiplex.subscribe(source, user=user)
+        except BaseException:
+            if not multiplex.channels:
+                await multiplex.close()
+            raise
+        return source
+
+    def _multiplex(self, place: _Place, *, shared: bool) -> Multiplex:
+        """Return a connection on which nobody follows the channel yet; runs on the background loop."""
+        kept = self._shared.setdefault((place.url, place.token), [])
+        kept[:] = [multiplex for multiplex in kept if multiplex.link.state is not State.CLOSED]
+        for multiplex in kept if shared else []:
+            if place.channel not in multiplex.channels:
+                return multiplex
+        multiplex = Multiplex(place.url, place.token)
+        if shared:  # who is present in a room has a connection of its own
+            kept.append(multiplex)
+        return multiplex
