@@ -1,0 +1,129 @@
+"""Servers in processes of their own, for the benchmarks: `python -m benchmarks._feed KIND NUMBER`.
+
+A feed prints its address as one JSON line and ends when its standard input is closed. Further lines of the
+input are answered with a JSON line of its own resident memory and of what its server counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+import time
+from typing import Any
+
+import psutil
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+
+from benchmarks._common import encoded_rows
+from rtwidgets.server import Fields, Server, Service
+from rtwidgets.server.outbox import text_frame
+
+CHUNK = 1_000  # frames in one write, about 80 kB
+
+
+async def plain(rows: int) -> None:
+    """Serve any number of one-row text messages at ``/COUNT``, as fast as they are read.
+
+    The frames are made beforehand: the feed is not what is measured.
+    """
+    frames = list(map(text_frame, encoded_rows(rows)))
+    chunks = [b"".join(frames[at : at + CHUNK]) for at in range(0, rows, CHUNK)]
+
+    async def send(connection: ServerConnection) -> None:
+        assert connection.request is not None
+        left = int(connection.request.path.strip("/"))
+        try:
+            while left > 0:
+                for at, chunk in enumerate(chunks):
+                    count = min(left, CHUNK)
+                    connection.transport.write(
+                        chunk if count == CHUNK else b"".join(frames[at * CHUNK : at * CHUNK + count])
+                    )
+                    await connection.drain()
+                    left -= count
+                    if left <= 0:
+                        break
+            await connection.wait_closed()
+        except ConnectionClosed:
+            pass
+
+    async with serve(send, "127.0.0.1", 0, compression=None) as server:
+        await talk({"url": f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"})
+
+
+class Rows(Service):
+    """A channel that holds rows before anybody comes."""
+
+    name = "rows"
+    path = "/rows"
+    fields = Fields(key="symbol", time="time")
+    held = 0
+
+    async def run(self) -> None:
+        channel = await self.channel({})
+        channel.log.max_messages = self.held
+        channel.log.max_bytes = 2**40
+        channel.log.max_age = 3600.0
+        pieces = encoded_rows(self.held)
+        for at in range(0, self.held, 10_000):
+            await self.hub.engine.publish(channel.name, pieces[at : at + 10_000])
+            await asyncio.sleep(0)
+
+
+class Ticks(Service):
+    """A channel with so many new rows a second, published a hundred times a second."""
+
+    name = "ticks"
+    path = "/ticks"
+    fields = Fields(key="symbol")
+    rate = 0
+
+    async def run(self) -> None:
+        channel = await self.channel({})
+        began, made = time.monotonic(), 0
+        while True:
+            due = int((time.monotonic() - began) * self.rate) - made
+            now = time.time() * 1000.0
+            await channel.publish_many(
+                {"symbol": "AAPL", "price": 150.12, "size": 10, "sent": now} for _ in range(due)
+            )
+            made += due
+            await asyncio.sleep(0.01)
+
+
+async def native(rows: int) -> None:
+    """Serve `rtwidgets.v1` with a channel `rows` that holds so many."""
+    Rows.held = rows
+    async with Server([Rows], token="benchmark") as server:
+        while server.statistics().messages < rows:  # noqa: ASYNC110 - they come at once
+            await asyncio.sleep(0.01)
+        await talk({"url": server.url}, server)
+
+
+async def ticks(rate: int) -> None:
+    """Serve `rtwidgets.v1` with a channel `ticks` of so many rows a second."""
+    Ticks.rate = rate
+    async with Server([Ticks], token="benchmark") as server:
+        await talk({"url": server.url}, server)
+
+
+async def talk(greeting: dict[str, Any], server: Server | None = None) -> None:
+    """Say where the feed is, answer until the input ends."""
+    print(json.dumps(greeting), flush=True)
+    process = psutil.Process()
+    while await asyncio.to_thread(sys.stdin.readline):
+        answer = {"rss": process.memory_info().rss, "cpu": sum(process.cpu_times()[:2])}
+        if server is not None:
+            answer |= server.statistics()._asdict()
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("kind", choices=["plain", "native", "ticks"])
+    parser.add_argument("number", type=int)
+    given = parser.parse_args()
+    asyncio.run({"plain": plain, "native": native, "ticks": ticks}[given.kind](given.number))

@@ -1,0 +1,98 @@
+"""Pictures of every chart, in light and dark: `python -m benchmarks.shots [--out build/shots]`.
+
+Each chart is drawn by a JupyterLab of its own from prices that are the same on each run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+import nbformat
+from nbformat.v4 import new_code_cell, new_notebook
+
+from rtwidgets.testing import Lab, NotebookPage
+
+SETUP = """
+%load_ext rtwidgets
+import asyncio, itertools, random
+import rtwidgets as rt
+
+rt.serve(seed=1, options={"prices": {"rate": 200, "start": "2026-01-02T14:30:00Z"}})
+
+@rt.service("/book", time="time")
+async def book(channel):
+    chance, middle = random.Random(1), 100.0
+    for n in itertools.count():
+        middle += chance.gauss(0, 0.01)
+        side = chance.choice(["buy", "sell"])
+        away = round(chance.expovariate(1.5) + 0.01, 2) * (-1 if side == "buy" else 1)
+        row = {"side": side, "price": round(100 + away, 2), "size": chance.randint(0, 50)}
+        await channel.publish({**row, "time": 1_767_364_200 + n / 100})
+        await asyncio.sleep(0.01)
+
+prices = rt.connect("prices")
+changes = rt.connect("book")
+prices.wait(rows=3000, timeout=60)
+changes.wait(rows=300, timeout=60)
+""".strip()
+
+CHARTS = {
+    "lines": 'prices.chart("price", window=10)',
+    "relative": 'prices.chart("price", relative=True)',
+    "candles": 'prices.candles("500ms", key="MSFT")',
+    "bars": 'prices.bars("price")',
+    "histogram": 'prices.histogram("size")',
+    "depth": "changes.depth()",
+    "status": "rt.status()",
+}
+NARROW = ("relative", "candles", "depth")
+TIMEOUT = 60.0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("build/shots"))
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        cells = [new_code_cell(source) for source in (SETUP, *CHARTS.values())]
+        nbformat.write(new_notebook(cells=cells), Path(folder) / "shots.ipynb")
+        with Lab(folder, scale=1.5) as lab:
+            shoot(lab.open("shots.ipynb"), arguments.out)
+
+
+def shoot(page: NotebookPage, out: Path) -> None:
+    """Write the pictures of one notebook."""
+    page.run_all()
+    for index, name in enumerate(CHARTS, start=1):
+        await_picture(page, index)
+        for theme in ("light", "dark"):
+            page.set_theme(theme)
+            page.page.wait_for_timeout(400)  # a live picture is drawn anew in the theme's colours
+            print(page.screenshot(out / f"{name}-{theme}.png", index))
+    page.set_theme("light")
+    page.page.set_viewport_size({"width": 480, "height": 900})
+    for name in NARROW:
+        index = 1 + list(CHARTS).index(name)
+        await_picture(page, index)
+        page.page.wait_for_timeout(1000)
+        print(page.screenshot(out / f"{name}-narrow.png", index))
+    for problem in page.problems:
+        raise SystemExit(problem)
+
+
+def await_picture(page: NotebookPage, index: int) -> None:
+    """Wait until a cell's chart says that it is live; the status has nothing to wait for."""
+    page.cell(index).scroll_into_view_if_needed()
+    words = page.cell(index).locator(".rtw-words")
+    deadline = time.monotonic() + TIMEOUT
+    while words.count() and "rows/s" not in words.inner_text():
+        if time.monotonic() > deadline:
+            raise SystemExit(f"cell {index} was not drawn: {words.inner_text()}")
+        page.page.wait_for_timeout(50)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""The benchmarks run, at a small scale, and print one JSON object; their figures are not judged here."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(module, *options):
+    """Return what a benchmark prints with --json."""
+    command = [sys.executable, "-m", f"benchmarks.{module}", "--json", *options]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100, check=True)
+    assert len(ran.stdout.splitlines()) == 1
+    return json.loads(ran.stdout)
+
+
+def test_ingest():
+    """Each contender gets all of its rows."""
+    found = run("ingest", "--rounds=1")
+    assert list(found) == ["bare", "native", "foreign", "streamz", "perspective", "concat"]
+    assert all(rate > 0 for rate in found.values())
+
+
+def test_snapshot():
+    """A snapshot shares memory and stays as it was."""
+    for found in run("snapshot", "--sizes", "1000", "100000").values():
+        assert found["shares_memory"]
+        assert found["unchanged"]
+
+
+def test_imports():
+    """Importing is measured in fresh interpreters."""
+    found = run("imports", "--times=1")
+    assert 0 < found["added_ms"] < found["connect_ms"]
+
+
+def test_memory():
+    """A stream of more than the frame keeps does not make the process grow."""
+    pytest.importorskip("psutil")
+    assert run("memory", "--megabytes=50")["growth_mb"] < 50
+
+
+def test_stalled():
+    """The others get all that is published."""
+    pytest.importorskip("psutil")
+    assert run("stalled", "--seconds=3", "--clients=2")["deliveries_per_s"] > 10_000
