@@ -77,9 +77,9 @@ class Time(Kind):
                 raise Doubt
             return [NAT if value is None else value for value in values]
         micros = np.array(values, np.float64)
-        micros *= US_PER[self.unit]
-        if not within(micros, EXACT):
+        if not within(micros, EXACT / US_PER[self.unit]):
             raise Doubt
+        micros *= US_PER[self.unit]
         np.rint(micros, out=micros)
         missing = np.isnan(micros)
         if not missing.any():

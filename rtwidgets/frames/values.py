@@ -178,6 +178,8 @@ def epoch_ns(value: float, unit: str) -> int:
         ns = value * NS_PER[unit]
     elif math.isinf(value):
         raise Misfit("an infinite time")
+    elif abs(value) >= 2**63:
+        raise Misfit("a time outside the years 1678 to 2261")  # and the product below may be infinite
     else:
         ns = round(value) if unit == "ns" else round(value * US_PER[unit]) * 1_000
     if not -(2**63) < ns < 2**63:

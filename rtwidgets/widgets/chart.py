@@ -92,7 +92,7 @@ class Chart(Plot):
     def _notices(self) -> list[str]:
         drawn, keys = len(self._cursor.names), self._cursor.keys
         few = [f"{drawn} of {keys} lines drawn"] if keys > drawn else []
-        none = [] if drawn else [f"no numbers in {self._column!r} yet"]
+        none = [f"no numbers in {self._column!r} yet"] if self._frame.total and not drawn else []
         return [*super()._notices(), *few, *none]
 
     def _operations(self, code: str, points: list[Points]) -> list[Operation]:

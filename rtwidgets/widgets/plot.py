@@ -220,15 +220,16 @@ class Plot(ipywidgets.VBox):  # type: ignore[misc]
         due = self._pace.due(now, busy=busy)
         if due is None:
             return False
+        full = due == "full"
+        drawn = self._wanted(full=full) and self._paint(now, full=full)
+        # After the picture: a notice tells what is not to be seen in it.
         if now - self._noticed_at >= RANGE_EVERY and not self._failed:
             self._noticed_at = now
             self._feeder.notice = " · ".join(self._notices())
-        if not self._frame.total:
-            return False
-        full = due == "full"
-        if not full and (self._feeder.at is not None or not self._waiting()):
-            return False
-        return self._paint(now, full=full)
+        return drawn
+
+    def _wanted(self, *, full: bool) -> bool:
+        return bool(self._frame.total) and (full or (self._feeder.at is None and self._waiting()))
 
     def _waiting(self) -> bool:
         return self._frame.total != self._total

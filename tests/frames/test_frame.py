@@ -410,6 +410,7 @@ SCHEMAS = st.sampled_from(
 @example([[{"a": 1.5}] * 7, [{"a": 2**53 + 1}] * 7], None, "json")
 @example([[{"a": True}] * 7, [{"a": None}] * 7, [{"a": False}, {}] * 7], None, "json")
 @example([[{"time": "2026-01-31T12:30:00Z"}] * 7] * 2, None, "messages")
+@example([[{"time": 1.7e12}] * 7, [{"time": 1.7e305}] * 7], None, "json")
 def test_the_fast_way_agrees_with_the_careful_one(batches, schema, way):
     """Whatever rows come, decoding through msgspec gives the columns and rejections that row by row gives."""
 

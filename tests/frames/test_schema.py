@@ -117,6 +117,7 @@ def test_a_large_integer_forbids_widening():
         ("datetime", "2026-01-31T24:00:00", "text that is not an ISO 8601 time"),
         ("datetime", "9999-01-01", "a time outside the years 1678 to 2261"),
         ("datetime64[s]", 1e11, "a time outside the years 1678 to 2261"),
+        ("datetime64[s]", 1.7e308, "a time outside the years 1678 to 2261"),
         ("datetime64[s]", float("inf"), "an infinite time"),
         ("datetime", True, "not a time"),
         ("float64", 1 + 2j, "a Python complex has no place in a column"),
