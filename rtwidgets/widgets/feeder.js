@@ -383,7 +383,7 @@ class Feed {
     this.range = null; // the oldest and newest x that the kernel keeps
     this.heard = 0; // when the last frame came
     this.visible = null; // not known yet
-    this.unsaid = []; // what the kernel is to be told when it is idle
+    this.words = new Words(model);
     this.work = this.resolve();
     const redo = () => {
       this.work = this.work.then(() => this.resolve());
@@ -403,29 +403,13 @@ class Feed {
   close() {
     document.removeEventListener("visibilitychange", this.look);
     clearInterval(this.clock);
-    if (this.waiting) this.model.widget_manager.kernel?.statusChanged.disconnect(this.waiting);
+    this.words.close();
     cancelAnimationFrame(this.frame);
   }
 
-  /**
-   * Tell the kernel something, when no cell runs. A kernel that is busy would read a thousand answers
-   * afterwards, and one that awaits in a cell may lose track of which cell it runs.
-   */
+  /** Tell the kernel something; of frames that were painted, the last one. */
   say(content) {
-    if ("painted" in content) this.unsaid = this.unsaid.filter((said) => !("painted" in said));
-    this.unsaid.push(content);
-    const { kernel } = this.model.widget_manager;
-    if (kernel?.status !== "busy") this.speak();
-    else if (!this.waiting) {
-      this.waiting = (_, status) => status !== "busy" && this.speak();
-      kernel.statusChanged.connect(this.waiting);
-    }
-  }
-
-  speak() {
-    if (this.waiting) this.model.widget_manager.kernel?.statusChanged.disconnect(this.waiting);
-    this.waiting = null;
-    for (const content of this.unsaid.splice(0)) this.model.send({ client: this.client, ...content });
+    this.words.say({ client: this.client, ...content }, "painted" in content ? "painted" : null);
   }
 
   async find(name) {

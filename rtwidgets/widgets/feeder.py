@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import traitlets as t
 
+from rtwidgets.widgets.scripts import script
+
 __all__ = ["Feeder", "Operation"]
 
 Floats = npt.NDArray[np.float64]
@@ -51,7 +53,7 @@ class Feeder(anywidget.AnyWidget):
         See `feeder.js`.
     """
 
-    _esm = Path(__file__).with_name("feeder.js")
+    _esm = script("feeder.js")
     _css = Path(__file__).with_name("feeder.css")
 
     uid = t.Unicode().tag(sync=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import anywidget
@@ -19,6 +18,7 @@ import traitlets
 from ipydatagrid import StreamingDataGrid, TextRenderer, VegaExpr
 
 from rtwidgets.widgets.cells import MISSING, Column
+from rtwidgets.widgets.scripts import script
 
 __all__ = ["HEIGHT", "Sheet", "Window"]
 
@@ -66,7 +66,7 @@ class _Grid(StreamingDataGrid):  # type: ignore[misc]
 class _Feeder(anywidget.AnyWidget):
     """What runs in the browser; see ``table.js``."""
 
-    _esm = Path(__file__).parent / "table.js"
+    _esm = script("table.js")
     grid = traitlets.Unicode().tag(sync=True)
     marks = traitlets.Unicode().tag(sync=True)
     renderers = traitlets.List(traitlets.Unicode()).tag(sync=True)

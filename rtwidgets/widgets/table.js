@@ -124,7 +124,11 @@ class Painter {
   }
 }
 
+const tables = new Map(); // what each table's views say to the kernel, by the model of its grid
+
 function initialize({ model }) {
+  const words = new Words(model);
+  tables.set(model.get("grid"), words);
   const find = (id) => model.widget_manager.get_model(id);
   const parts = Promise.all([
     find(model.get("grid")),
@@ -158,7 +162,7 @@ function initialize({ model }) {
     parts.then(([grid]) => {
       if (closed) return;
       if (ask) {
-        grid.trigger("msg:custom", { event_type: "tick" });
+        if (words.free) grid.trigger("msg:custom", { event_type: "tick" });
         return;
       }
       for (const { row, cells } of blocks) {
@@ -179,6 +183,8 @@ function initialize({ model }) {
 
   return () => {
     closed = true;
+    words.close();
+    tables.delete(model.get("grid"));
     themes.disconnect();
     model.off("msg:custom", receive);
     layout?.off("change", resize);
@@ -188,7 +194,8 @@ function initialize({ model }) {
 // One view a place where the table is shown. The kernel sends nothing to a table that nobody can see.
 function render({ model, el }) {
   const view = crypto.getRandomValues(new Uint32Array(1))[0];
-  const tell = (seen) => model.send({ view, seen });
+  const words = tables.get(model.get("grid"));
+  const tell = (seen) => words.say({ view, seen }, view);
   el.style.height = "1px";
   const watcher = new IntersectionObserver((entries) => tell(entries.at(-1).isIntersecting));
   let table = null;

@@ -1,15 +1,8 @@
 """The rings of `feeder.js` against plain arrays, and its ticks, in Node."""
 
 import json
-import shutil
-import subprocess
-from pathlib import Path
 
 import pytest
-
-import rtwidgets.widgets
-
-FEEDER = Path(rtwidgets.widgets.__file__).with_name("feeder.js")
 
 RING = """
 import assert from "node:assert";
@@ -93,23 +86,6 @@ const functions = { numberTicks, timeTicks };
 const plain = ([ticks, form]) => [Array.from(ticks), form];
 console.log(JSON.stringify(CALL.map(([name, ...given]) => plain(functions[name](...given)))));
 """
-
-
-@pytest.fixture
-def node(tmp_path: Path):
-    if shutil.which("node") is None:
-        pytest.fail("Node.js is missing: install nodejs and npm, then run `make test`")
-    shutil.copy(FEEDER, tmp_path / "feeder.mjs")
-
-    def node(script: str):
-        (tmp_path / "script.mjs").write_text(script)
-        done = subprocess.run(
-            ["node", tmp_path / "script.mjs"], capture_output=True, text=True, timeout=60, check=False
-        )
-        assert not done.returncode, done.stderr
-        return json.loads(done.stdout)
-
-    return node
 
 
 @pytest.mark.parametrize("seed", range(1, 7))

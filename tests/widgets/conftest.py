@@ -1,0 +1,31 @@
+"""What the tests of widgets share."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import rtwidgets.widgets
+
+FOLDER = Path(rtwidgets.widgets.__file__).parent
+
+
+@pytest.fixture
+def node(tmp_path: Path):
+    """Runs a module in Node, beside `feeder.mjs` and `kernel.mjs`, and returns the JSON that it prints."""
+    if shutil.which("node") is None:
+        pytest.fail("Node.js is missing: install nodejs and npm, then run `make test`")
+    for name in ("feeder", "kernel"):
+        shutil.copy(FOLDER / f"{name}.js", tmp_path / f"{name}.mjs")
+
+    def node(script: str):
+        (tmp_path / "script.mjs").write_text(script)
+        done = subprocess.run(
+            ["node", tmp_path / "script.mjs"], capture_output=True, text=True, timeout=60, check=False
+        )
+        assert not done.returncode, done.stderr
+        return json.loads(done.stdout)
+
+    return node
