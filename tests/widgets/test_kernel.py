@@ -12,7 +12,8 @@ const iopubMessage = { connect: (ear) => ears.add(ear), disconnect: (ear) => ear
 const kernel = { status: "idle", iopubMessage };
 const status = (execution_state, msg_type = "execute_request") => {
   kernel.status = execution_state;
-  const message = { header: { msg_type: "status" }, parent_header: { msg_type }, content: { execution_state } };
+  const header = { msg_type: "status" };
+  const message = { header, parent_header: { msg_type }, content: { execution_state } };
   for (const ear of [...ears]) ear(null, message);
 };
 
