@@ -217,9 +217,9 @@ class Stream:
         """Draw a bar for the latest value of each key; see `rtwidgets.widgets.LatestBars`."""
         return self._made(LatestBars, column, title=self.name)
 
-    def histogram(self, column: str, *, bins: int = 40) -> Histogram:
+    def histogram(self, column: str, *, bins: int = 40, window: float | None = None) -> Histogram:
         """Draw how a column's values are distributed; see `rtwidgets.widgets.Histogram`."""
-        return self._made(Histogram, column, bins=bins, title=self.name)
+        return self._made(Histogram, column, bins=bins, window=window, title=self.name)
 
     def depth(self, *, key: str | None = None, levels: int = 50) -> Depth:
         """Draw the depth of an order book whose changes are the rows; see `rtwidgets.widgets.Depth`."""

@@ -1,11 +1,10 @@
-"""The widget that feeds bqplot marks in the browser. Its other half, `feeder.js`, has the protocol."""
+"""The widget that feeds bqplot marks in the browser. Its other half, `browser/feed.js`, has the protocol."""
 
 from __future__ import annotations
 
 import secrets
 from collections import deque
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import anywidget
@@ -14,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import traitlets as t
 
-from rtwidgets.widgets.scripts import script
+from rtwidgets.widgets.scripts import CHART, CHART_STYLE
 
 __all__ = ["Feeder", "Operation"]
 
@@ -50,16 +49,16 @@ class Feeder(anywidget.AnyWidget):
     on_said
         Called when the browser has said something, on any thread.
     traits
-        See `feeder.js`.
+        See `browser/feed.js`.
     """
 
-    _esm = script("feeder.js")
-    _css = Path(__file__).with_name("feeder.css")
+    _esm = CHART
+    _css = CHART_STYLE
 
     uid = t.Unicode().tag(sync=True)
     kind = t.Unicode("lines").tag(sync=True)
     figure = t.Instance(ipywidgets.Widget).tag(sync=True, **ipywidgets.widget_serialization)
-    zoom = t.Instance(ipywidgets.Widget).tag(sync=True, **ipywidgets.widget_serialization)
+    zoom = t.Instance(ipywidgets.Widget, allow_none=True).tag(sync=True, **ipywidgets.widget_serialization)
     x = t.Instance(ipywidgets.Widget).tag(sync=True, **ipywidgets.widget_serialization)
     y = t.Instance(ipywidgets.Widget).tag(sync=True, **ipywidgets.widget_serialization)
     x_axis = t.Instance(ipywidgets.Widget).tag(sync=True, **ipywidgets.widget_serialization)

@@ -45,6 +45,8 @@ class Plot(ipywidgets.VBox):  # type: ignore[misc]
         Of the x axis and of the y axis.
     window
         Seconds that are shown; None for all.
+    windowed, zoomable
+        Whether the window may be chosen, and whether the axes may be moved.
     names
         Of the series; None where a name comes later. What has no name is not drawn.
     title
@@ -64,6 +66,8 @@ class Plot(ipywidgets.VBox):  # type: ignore[misc]
         labels: tuple[str, str],
         title: str,
         window: float | None = None,
+        windowed: bool = True,
+        zoomable: bool = True,
         names: Sequence[str | None] | None = None,
         **traits: Any,
     ) -> None:
@@ -84,7 +88,7 @@ class Plot(ipywidgets.VBox):  # type: ignore[misc]
             animation_duration=0,
             layout=ipywidgets.Layout(width="100%", height="320px"),
         )
-        zoom = PanZoom(scales={"x": [x], "y": [y]})
+        zoom = PanZoom(scales={"x": [x], "y": [y]}) if zoomable else None
         spans = dict(WINDOWS) if window in WINDOWS else {window: f"{window:g} s", **WINDOWS}
         self._feeder = Feeder(
             self._said,
@@ -101,13 +105,13 @@ class Plot(ipywidgets.VBox):  # type: ignore[misc]
             ],
             title=title,
             window=window,
-            windows=[(label, seconds) for seconds, label in spans.items()],
+            windows=[(label, seconds) for seconds, label in spans.items() if windowed],
             **traits,
         )
         super().__init__([self._feeder, self._figure])
         self.add_class("rtw")
         self.add_class("rtw-chart")
-        self._own = [self._feeder, zoom, self._figure, x_axis, y_axis, x, y, *marks]
+        self._own = [self._feeder, self._figure, x_axis, y_axis, x, y, *marks, *filter(None, [zoom])]
         opened(self)
         pacemaker.add(self)
 

@@ -1,14 +1,22 @@
-"""The widgets' halves in the browser."""
+"""The widgets' halves in the browser, in `browser/`.
+
+A widget is one ES module and nothing is bundled, so the files of a module are put one after the other; they
+see each other's names.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["script"]
+__all__ = ["CHART", "CHART_STYLE", "TABLE"]
 
-_FOLDER = Path(__file__).parent
+_FOLDER = Path(__file__).parent / "browser"
 
 
-def script(name: str) -> str:
-    """Return the text of an ES module that lies beside this file, after `kernel.js`, which it may use."""
-    return "".join((_FOLDER / part).read_text(encoding="utf-8") for part in ("kernel.js", name))
+def _text(*names: str) -> str:
+    return "\n".join((_FOLDER / name).read_text(encoding="utf-8") for name in names)
+
+
+CHART = _text("kernel.js", "ring.js", "series.js", "ticks.js", "feed.js", "view.js")
+CHART_STYLE = _text("chart.css")
+TABLE = _text("kernel.js", "table.js")

@@ -23,7 +23,7 @@ Floats = npt.NDArray[np.float64]
 
 
 class _Shape(Plot):
-    """A chart whose marks go out as a whole each time; it has no window to move."""
+    """A chart whose marks go out as a whole each time; it has no past to show."""
 
     def _new(self) -> list[Operation] | None:
         return None
@@ -67,6 +67,8 @@ class LatestBars(_Shape):
             title=title or column,
             columns=[column],
             names=[column],
+            windowed=False,
+            zoomable=False,
         )
 
     def _check(self) -> None:
@@ -83,7 +85,7 @@ class LatestBars(_Shape):
 
 
 class Histogram(_Shape):
-    """How the values of a column are distributed over the rows that the frame keeps.
+    """How the values of a column are distributed over the rows of a window.
 
     Parameters
     ----------
@@ -93,6 +95,9 @@ class Histogram(_Shape):
         A column of numbers.
     bins
         How many bars.
+    window
+        Seconds of the frame's time, counted back from the newest row (rows, for a frame without times); None
+        for all that the frame keeps.
     title
         Shown above the chart.
 
@@ -102,7 +107,15 @@ class Histogram(_Shape):
         When the frame has rows, and `column` is not among its columns or holds no numbers.
     """
 
-    def __init__(self, frame: LiveFrame, column: str, *, bins: int = 40, title: str = "") -> None:
+    def __init__(
+        self,
+        frame: LiveFrame,
+        column: str,
+        *,
+        bins: int = 40,
+        window: float | None = None,
+        title: str = "",
+    ) -> None:
         self._column = column
         self._bins = bins
         if frame.total:
@@ -119,20 +132,31 @@ class Histogram(_Shape):
             title=title or column,
             columns=["rows"],
             names=[column],
+            window=window,
         )
 
     def _check(self) -> None:
         check_numbers(self._frame, self._column)
 
     def _whole(self) -> list[Operation]:
-        values = self._frame.view([self._column]).columns[self._column].astype(np.float64)
-        values = np.clip(values[np.isfinite(values)], -1e300, 1e300)
+        values = np.clip(self._values(), -1e300, 1e300)
         low, high = (values.min(), values.max()) if len(values) else (0.0, 0.0)
         # Values that are all but equal leave no room for so many bars.
         least = 1e-9 * max(abs(low), abs(high))
         pad = max(0.5, least) if low == high else least if high - low < least else 0.0
         counts, edges = np.histogram(values, bins=self._bins, range=(low - pad, high + pad))
         return [Operation("s", 0, (edges[1:] + edges[:-1]) / 2, counts.astype(np.float64))]
+
+    def _values(self) -> Floats:
+        """Return the finite values of the window."""
+        window, time = self._feeder.window, self._frame.time
+        rows = self._frame.view([self._column, *([] if time is None else [time])])
+        values = rows.columns[self._column].astype(np.float64)
+        kept = np.isfinite(values)
+        if window is not None and len(values):
+            at = rows.columns[time].view(np.int64) / 1e9 if time is not None else np.arange(len(values))
+            kept &= at >= at.max() - window
+        return values[kept]
 
 
 class Depth(_Shape):
@@ -197,6 +221,7 @@ class Depth(_Shape):
             title=title or "depth",
             columns=["size"],
             names=["bids", "asks"],
+            windowed=False,
         )
 
     def _check(self) -> None:

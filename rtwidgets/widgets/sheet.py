@@ -18,7 +18,7 @@ import traitlets
 from ipydatagrid import StreamingDataGrid, TextRenderer, VegaExpr
 
 from rtwidgets.widgets.cells import MISSING, Column
-from rtwidgets.widgets.scripts import script
+from rtwidgets.widgets.scripts import TABLE
 
 __all__ = ["HEIGHT", "Sheet", "Window"]
 
@@ -64,9 +64,9 @@ class _Grid(StreamingDataGrid):  # type: ignore[misc]
 
 
 class _Feeder(anywidget.AnyWidget):
-    """What runs in the browser; see ``table.js``."""
+    """What runs in the browser; see ``browser/table.js``."""
 
-    _esm = script("table.js")
+    _esm = TABLE
     grid = traitlets.Unicode().tag(sync=True)
     marks = traitlets.Unicode().tag(sync=True)
     renderers = traitlets.List(traitlets.Unicode()).tag(sync=True)

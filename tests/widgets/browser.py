@@ -1,4 +1,4 @@
-"""A browser for one chart, without a browser: it reads frames as `feeder.js` does and answers them."""
+"""A browser for one chart, without a browser: it reads frames as `feed.js` does and answers them."""
 
 import json
 from typing import Any, NamedTuple

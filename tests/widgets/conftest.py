@@ -7,18 +7,15 @@ from pathlib import Path
 
 import pytest
 
-import rtwidgets.widgets
-
-FOLDER = Path(rtwidgets.widgets.__file__).parent
+from rtwidgets.widgets.scripts import CHART
 
 
 @pytest.fixture
 def node(tmp_path: Path):
-    """Runs a module in Node, beside `feeder.mjs` and `kernel.mjs`, and returns the JSON that it prints."""
+    """Runs a module in Node, beside the charts' as `chart.mjs`, and returns the JSON that it prints."""
     if shutil.which("node") is None:
         pytest.fail("Node.js is missing: install nodejs and npm, then run `make test`")
-    for name in ("feeder", "kernel"):
-        shutil.copy(FOLDER / f"{name}.js", tmp_path / f"{name}.mjs")
+    (tmp_path / "chart.mjs").write_text(CHART)
 
     def node(script: str):
         (tmp_path / "script.mjs").write_text(script)

@@ -223,6 +223,18 @@ def test_every_kind_is_drawn(opened):
         page.cell(cell).scroll_into_view_if_needed()
         marks = page.cell(cell).locator(f".bqplot :is({selector.replace('.bqplot ', '')})")
         until(page, lambda marks=marks: marks.count() >= 2, f"cell {cell} draws nothing")
+    # Exact values under the pointer, and in words for those who see no picture.
+    for cell, value in (
+        (2, r"(AAPL|GOOGL|MSFT)\s+price +\d+\.\d+$"),
+        (3, r"[\d.]+\s+price +\d+$"),
+        (4, r"asks +\d+"),
+    ):
+        page.cell(cell).locator(".bqplot .plotarea_background").first.hover(force=True)
+        tip = page.cell(cell).locator(".rtw-tip")
+        until(page, tip.is_visible, f"cell {cell} tells no values")
+        assert re.search(value, tip.inner_text()), tip.inner_text()
+        words = page.cell(cell).locator("table.rtw-only-read")
+        assert re.search(r"price|asks", words.text_content())
     tops = """cell => Array.from(cell.querySelectorAll("rect.bar"), (bar) => bar.getAttribute("height"))"""
     page.cell(3).scroll_into_view_if_needed()
     tool(page, 3, "Pause").click()

@@ -2,7 +2,7 @@
 
 STAND_INS = """
 import { mock } from "node:test";
-import { Words } from "./kernel.mjs";
+import { Words } from "./chart.mjs";
 
 mock.timers.enable({ apis: ["setTimeout"] });
 const wait = (milliseconds) => mock.timers.tick(milliseconds);

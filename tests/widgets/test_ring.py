@@ -1,4 +1,4 @@
-"""The rings of `feeder.js` against plain arrays, and its ticks, in Node."""
+"""The rings of `ring.js` against plain arrays, and the ticks of `ticks.js`, in Node."""
 
 import json
 
@@ -6,7 +6,7 @@ import pytest
 
 RING = """
 import assert from "node:assert";
-import { Ring } from "./feeder.mjs";
+import { Ring } from "./chart.mjs";
 
 let state = SEED;
 const random = () => ((state = (Math.imul(state, 1664525) + 1013904223) >>> 0) / 2 ** 32);
@@ -64,7 +64,7 @@ console.log(JSON.stringify("same"));
 """
 
 STEADY = """
-import { Ring } from "./feeder.mjs";
+import { Ring } from "./chart.mjs";
 
 // The same rows are kept while the window moves on, but for those at its ends.
 const ring = new Ring();
@@ -80,7 +80,7 @@ console.log(JSON.stringify(new Set(kept.map(middle)).size));
 """
 
 TICKS = """
-import { numberTicks, timeTicks } from "./feeder.mjs";
+import { numberTicks, timeTicks } from "./chart.mjs";
 
 const functions = { numberTicks, timeTicks };
 const plain = ([ticks, form]) => [Array.from(ticks), form];

@@ -67,6 +67,16 @@ def test_histogram_of_strange_numbers_counts_them_all(show, values: list[float])
     assert sum(browser.values["v"]) == sum(value != float("inf") for value in values)
 
 
+def test_histogram_of_a_window_counts_its_rows_only(show) -> None:
+    """Seconds are counted back from the newest row, and another window may be chosen while it is shown."""
+    frame = framed(*[{"v": float(n), "time": 1_700_000_000 + n} for n in range(100)])
+    chart = Histogram(frame, "v", bins=5, window=9.0)
+    browser = show(chart)
+    until(lambda: browser.values == {"v": [2.0] * 5})
+    chart.window = None
+    until(lambda: browser.values == {"v": [20.0] * 5})
+
+
 def test_depth_is_summed_from_the_middle(show) -> None:
     """Sizes add up outwards from the best prices; x rises, and the best prices are told."""
     rows = [("buy", 9, 1), ("buy", 8, 2), ("buy", 7, 4), ("sell", 10, 3), ("sell", 11, 5)]
