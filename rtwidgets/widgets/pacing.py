@@ -1,8 +1,11 @@
 """When frames go to the browser. `Pace` is pure; `Pacemaker` is the one clock of a kernel's charts.
 
 The browser answers each frame when it has painted it, and at most `IN_FLIGHT` frames may be unanswered: so
-it is never sent more than it can draw. While a cell runs, answers wait until the cell has ended; then a
-slower clock takes the place of answers. Nothing is sent for a chart that nobody can see.
+it is never sent more than it can draw. A browser that paints each frame with ease answers a few times a
+second only, and is sent frames by the clock: each answer makes the kernel say that it is busy and idle again,
+and these small messages hold up the next frame for 40 ms on their way (Nagle's algorithm and delayed
+acknowledgements, for jupyter_server does not set TCP_NODELAY). While a cell runs, answers wait until the cell
+has ended; then a slower clock takes the place of answers. Nothing is sent for a chart that nobody can see.
 """
 
 from __future__ import annotations
@@ -26,6 +29,8 @@ IN_FLIGHT = 2
 """Frames sent and not yet painted, at the most."""
 BUDGET = 200.0
 """Frames a second of all charts of a kernel; jupyter_server drops messages above 1 000."""
+EASE = 0.6
+"""Seconds that a browser is believed that it paints with ease, and a second one that it does not."""
 PATIENCE = 2.0
 """Seconds without an answer after which a full frame is tried."""
 TRIES = 5
@@ -41,13 +46,17 @@ class Pace:
         """By browser client, whether it shows the chart."""
         self._painted = 0
         self._sent_at = -1e9
+        self._next_at = -1e9
         self._full_at = -1e9
         self._answered_at = -1e9
+        self._easy_until = self._hard_until = -1e9
         self._need_full = True
         self._tries = 0
 
     def hear(self, content: dict[str, Any], now: float) -> None:
-        """Take what a client says: ``hello``, ``visible``, ``lost`` or ``painted``."""
+        """Take what a client says: ``hello`` (with the ``last`` frame that it has), ``visible``, ``lost`` or
+        ``painted`` (and whether that was ``easy``).
+        """
         client = str(content.get("client"))
         self._answered_at, self._tries = now, 0
         if client not in self.visible and ("painted" in content or "lost" in content):
@@ -58,7 +67,8 @@ class Pace:
         if "hello" in content:
             self.visible[client] = True
             self._painted = self.sent
-            self._need_full = True
+            # A page gets the first frames of the cell that shows the chart before it can speak.
+            self._need_full = self._need_full or not content.get("last")
         elif "visible" in content:
             if content["visible"] and not self.visible.get(client):
                 self._painted = self.sent
@@ -69,6 +79,10 @@ class Pace:
             self._need_full = True
         elif "painted" in content:
             self._painted = max(self._painted, int(content["painted"]))
+            if content.get("easy"):
+                self._easy_until = now + EASE
+            else:
+                self._hard_until = now + EASE
 
     def renew(self) -> None:
         """Let the next frame be a full one."""
@@ -95,9 +109,9 @@ class Pace:
                 return None
             unheard = self.in_flight > 0 and now - self._full_at >= 1.0 and now - self._answered_at >= 1.0
             return "full" if self._need_full or unheard else "new"
-        if not any(self.visible.values()) or now - self._sent_at < 1 / FPS:
+        if not any(self.visible.values()) or now < self._next_at:
             return None
-        if self.in_flight < IN_FLIGHT:
+        if self.in_flight < IN_FLIGHT or self._hard_until < now < self._easy_until:
             return "full" if self._need_full else "new"
         if now - max(self._sent_at, self._answered_at) < PATIENCE:
             return None
@@ -111,6 +125,8 @@ class Pace:
         """Note that a frame goes and return its number."""
         self.sent += 1
         self._sent_at = now
+        # A frame that went late does not make the next one late too.
+        self._next_at = max(self._next_at, now - 0.5 / FPS) + 1 / FPS
         if full:
             self._need_full = False
             self._full_at = now
@@ -148,7 +164,7 @@ class Pacemaker:
                     self._busy = _in_a_cell(shell)
                     shell.events.register("pre_run_cell", self._began)
                     shell.events.register("post_run_cell", self._ended)
-                self._ticker = Ticker(self.beat, 1 / FPS / 2, "a chart")
+                self._ticker = Ticker(self.beat, 1 / FPS, "a chart")
 
     def remove(self, chart: Paced) -> None:
         """Look after a chart no longer: its last beat is over. The last one stops the clock."""

@@ -54,9 +54,12 @@ class Ticker:
             self._lease.call(self._call)
 
     async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        due = loop.time()
         while not self._stopped:
             self._call()
-            await asyncio.sleep(self._every)
+            due = max(due + self._every, loop.time())  # what a call takes is no delay of the next one
+            await asyncio.sleep(due - loop.time())
 
     def _call(self) -> None:
         with self._calling:

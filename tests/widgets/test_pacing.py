@@ -50,15 +50,32 @@ def test_two_frames_at_most_are_unanswered(pace: Pace) -> None:
     assert send(pace, 0.5) == "new"
 
 
+def test_browser_that_paints_with_ease_is_sent_frames_by_the_clock(pace: Pace) -> None:
+    """It need not answer each, until it says otherwise or has said nothing for a while."""
+    pace.hear({"client": "one", "painted": 0, "easy": True}, 1.0)
+    assert [send(pace, 1.0 + n / 10) for n in range(1, 6)] == ["full", *["new"] * 4]
+    assert [send(pace, 1.6 + n / 10) for n in range(1, 4)] == [None] * 3
+    pace.hear({"client": "one", "painted": 5, "easy": True}, 2.0)
+    assert [send(pace, 2.0 + n / 10) for n in range(1, 4)] == ["new"] * 3
+    pace.hear({"client": "two", "painted": 6, "easy": False}, 2.35)
+    assert send(pace, 2.4) == "full"  # the other one is new
+    assert send(pace, 2.5) == "new"
+    assert send(pace, 2.55) is None
+
+
 def test_thirty_frames_a_second_at_most(pace: Pace) -> None:
-    """However fast the browser answers, no two frames are closer than a thirtieth of a second."""
+    """However fast the browser answers; a frame that goes late does not make the next one late."""
     sent = []
     for tick in range(3_000):
-        if send(pace, tick / 1000):
+        late = 10 if tick // 100 % 2 else 0  # milliseconds
+        if tick % 34 >= late and send(pace, tick / 1000):
             sent.append(tick / 1000)
             painted(pace, tick / 1000)
     assert len(sent) > 2.5 * FPS
-    assert all(after - before >= 1 / FPS for before, after in itertools.pairwise(sent))
+    for apart in (1, 2, 30):
+        assert all(
+            after - before >= (apart - 0.5) / FPS for before, after in zip(sent, sent[apart:], strict=False)
+        )
 
 
 def test_hidden_chart_is_sent_nothing_and_then_the_whole(pace: Pace) -> None:
@@ -86,6 +103,17 @@ def test_who_has_lost_a_frame_is_sent_the_whole(pace: Pace, word: str) -> None:
     pace.hear({"client": "one", word: True}, 2.1)
     assert send(pace, 2.1) == "full"
     assert send(pace, 2.2) == "new"
+
+
+def test_page_that_has_the_frames_already_is_not_sent_them_again() -> None:
+    """Frames of the cell that shows a chart reach the page before it can speak; those after them are new."""
+    pace = Pace()
+    assert send(pace, 1.0, busy=True) == "full"
+    assert send(pace, 1.5, busy=True) == "new"
+    pace.hear({**HELLO, "last": 2}, 1.6)
+    assert send(pace, 1.7) == "new"
+    pace.hear({"client": "two", "hello": "two", "last": 0}, 1.8)
+    assert send(pace, 1.8) == "full"
 
 
 def test_while_a_cell_runs_a_clock_takes_the_place_of_answers() -> None:

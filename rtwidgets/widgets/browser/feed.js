@@ -10,6 +10,8 @@
  */
 
 const PADDING = 0.08; // of the y range, above and below the lines
+const ANSWER = 250; // milliseconds between two answers while painting is easy
+const EASY = 50; // milliseconds from the arrival of a frame to its picture that are little
 const LATE = 2000; // milliseconds without a frame after which a live chart says that nothing comes
 
 /** What one chart is fed with, whatever views of it there are. */
@@ -25,6 +27,9 @@ class Feed {
     this.totals = []; // [moment, rows ever] of the last seconds, for the rate
     this.range = null; // the oldest and newest x that the kernel keeps
     this.heard = 0; // when the last frame came
+    this.arrived = null; // when the first frame came that is not painted yet
+    this.waiting = 0; // how many such frames there are
+    this.answered = -Infinity; // when the kernel was told last that a frame was painted
     this.visible = null; // not known yet
     this.words = new Words(model);
     this.work = this.resolve();
@@ -40,12 +45,14 @@ class Feed {
     this.look = () => this.seen();
     document.addEventListener("visibilitychange", this.look);
     this.clock = setInterval(() => this.tell(), 500);
-    this.work = this.work.then(() => this.say({ hello: this.client }));
+    const hello = () => ({ client: this.client, hello: this.client, last: this.last });
+    this.work = this.work.then(() => this.words.say(hello));
   }
 
   close() {
     document.removeEventListener("visibilitychange", this.look);
     clearInterval(this.clock);
+    clearTimeout(this.answering);
     this.words.close();
     cancelAnimationFrame(this.frame);
   }
@@ -102,6 +109,8 @@ class Feed {
     }
     this.last = content.f;
     this.heard = performance.now();
+    this.arrived ??= this.heard;
+    this.waiting += 1;
     if (content.r) this.range = content.r;
     this.totals.push([this.heard, content.t]);
     while (this.totals.length > 2 && this.heard - this.totals[1][0] > 2000) this.totals.shift();
@@ -160,10 +169,26 @@ class Feed {
     const frame = this.unpainted;
     if (frame) {
       this.unpainted = 0;
-      this.say({ painted: frame });
+      this.answer(frame);
     }
     const detail = { frame, newest: this.newest, took: performance.now() - began };
     document.dispatchEvent(new CustomEvent("rtwidgets:painted", { detail }));
+  }
+
+  /** Tell the kernel that a frame was painted; now and then only, while that is easy. */
+  answer(painted) {
+    const now = performance.now();
+    const easy = this.waiting <= 2 && now - (this.arrived ?? now) < EASY;
+    this.arrived = null;
+    this.waiting = 0;
+    clearTimeout(this.answering);
+    const tell = () => {
+      this.answered = performance.now();
+      this.say({ painted, easy });
+    };
+    const due = this.answered + ANSWER - now;
+    if (easy && due > 0) this.answering = setTimeout(tell, due);
+    else tell();
   }
 
   /** Draw bars or steps; their values begin at 0, and their x may be words. */

@@ -25,7 +25,7 @@ export class Words {
     this.settle();
   }
 
-  /** Say something; of what has the same `name` only the last is said. */
+  /** Say something, or what a function gives at that time; of what has the same `name` only the last is said. */
   say(content, name = null) {
     this.kept = this.kept.filter((words) => name === null || words.name !== name);
     this.kept.push({ content, name });
@@ -44,7 +44,7 @@ export class Words {
   }
 
   speak() {
-    for (const { content } of this.kept.splice(0)) this.model.send(content);
+    for (const { content } of this.kept.splice(0)) this.model.send(typeof content === "function" ? content() : content);
   }
 
   close() {
