@@ -30,7 +30,7 @@ IN_FLIGHT = 2
 BUDGET = 200.0
 """Frames a second of all charts of a kernel; jupyter_server drops messages above 1 000."""
 EASE = 0.6
-"""Seconds that a browser is believed that it paints with ease, and a second one that it does not."""
+"""Seconds that a browser is believed that it paints with ease."""
 PATIENCE = 2.0
 """Seconds without an answer after which a full frame is tried."""
 TRIES = 5
@@ -49,7 +49,7 @@ class Pace:
         self._next_at = -1e9
         self._full_at = -1e9
         self._answered_at = -1e9
-        self._easy_until = self._hard_until = -1e9
+        self._easy_until = -1e9
         self._need_full = True
         self._tries = 0
 
@@ -79,10 +79,7 @@ class Pace:
             self._need_full = True
         elif "painted" in content:
             self._painted = max(self._painted, int(content["painted"]))
-            if content.get("easy"):
-                self._easy_until = now + EASE
-            else:
-                self._hard_until = now + EASE
+            self._easy_until = now + EASE if content.get("easy") else now
 
     def renew(self) -> None:
         """Let the next frame be a full one."""
@@ -111,7 +108,7 @@ class Pace:
             return "full" if self._need_full or unheard else "new"
         if not any(self.visible.values()) or now < self._next_at:
             return None
-        if self.in_flight < IN_FLIGHT or self._hard_until < now < self._easy_until:
+        if self.in_flight < IN_FLIGHT or now < self._easy_until:
             return "full" if self._need_full else "new"
         if now - max(self._sent_at, self._answered_at) < PATIENCE:
             return None

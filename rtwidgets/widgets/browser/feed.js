@@ -12,6 +12,7 @@
 const PADDING = 0.08; // of the y range, above and below the lines
 const ANSWER = 250; // milliseconds between two answers while painting is easy
 const EASY = 50; // milliseconds from the arrival of a frame to its picture that are little
+const TOGETHER = 3; // frames that the network may bring at once, at the most
 const LATE = 2000; // milliseconds without a frame after which a live chart says that nothing comes
 
 /** What one chart is fed with, whatever views of it there are. */
@@ -29,7 +30,7 @@ class Feed {
     this.heard = 0; // when the last frame came
     this.arrived = null; // when the first frame came that is not painted yet
     this.waiting = 0; // how many such frames there are
-    this.answered = -Infinity; // when the kernel was told last that a frame was painted
+    this.answered = { at: -Infinity, easy: false }; // when the kernel was told last that a frame was painted
     this.visible = null; // not known yet
     this.words = new Words(model);
     this.work = this.resolve();
@@ -178,16 +179,17 @@ class Feed {
   /** Tell the kernel that a frame was painted; now and then only, while that is easy. */
   answer(painted) {
     const now = performance.now();
-    const easy = this.waiting <= 2 && now - (this.arrived ?? now) < EASY;
+    const easy = this.waiting <= TOGETHER && now - (this.arrived ?? now) < EASY;
     this.arrived = null;
     this.waiting = 0;
     clearTimeout(this.answering);
     const tell = () => {
-      this.answered = performance.now();
+      this.answered = { at: performance.now(), easy };
       this.say({ painted, easy });
     };
-    const due = this.answered + ANSWER - now;
-    if (easy && due > 0) this.answering = setTimeout(tell, due);
+    const due = this.answered.at + ANSWER - now;
+    // A kernel that was told otherwise waits for this answer.
+    if (easy && this.answered.easy && due > 0) this.answering = setTimeout(tell, due);
     else tell();
   }
 
