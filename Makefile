@@ -49,7 +49,7 @@ help:
 	@echo "make lab     open the notebooks in JupyterLab"
 	@echo "make test    run every test and every notebook"
 	@echo "make check   lint, format, types, and the floors of the house"
-	@echo "make bench   measure ingest, snapshots and memory beside other libraries"
+	@echo "make bench   measure ingest, snapshots, memory and charts beside other libraries"
 	@echo "make shots   write pictures of every chart to build/shots/"
 	@echo "make docs    build the documentation to site/"
 
@@ -73,12 +73,13 @@ check: $(VENV)/.installed-check
 	@$(BIN)/lint-imports --no-logo
 
 .PHONY: bench
-bench: $(VENV)/.installed-bench
+bench: $(VENV)/.installed-bench browser
 	@$(BIN)/python -m benchmarks.ingest
 	@$(BIN)/python -m benchmarks.snapshot
 	@$(BIN)/python -m benchmarks.imports
 	@$(BIN)/python -m benchmarks.memory
 	@$(BIN)/python -m benchmarks.stalled
+	@$(BIN)/python -m benchmarks.chart
 
 .PHONY: shots
 shots: $(VENV)/.installed-demo browser

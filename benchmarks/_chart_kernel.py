@@ -165,7 +165,7 @@ def _alone(order: dict[str, Any]) -> dict[str, Any]:
     rows = Rows(order["series"], ROW_MS)
     contender = CONTENDERS[order["contender"]](rows, order["window"])
     contender.show()
-    painter = None if contender.pushes else Painter()
+    painter = None if contender.pushes else Painter(contender.widget)
     cpu: list[float] = []
     sizes: list[int] = []
     began = time.monotonic()
@@ -190,13 +190,10 @@ def _alone(order: dict[str, Any]) -> dict[str, Any]:
 class Painter:
     """Stands in for a browser that shows our chart and paints each frame at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, chart: Any) -> None:
         from IPython import get_ipython
-        from ipywidgets.widgets.widget import _instances
 
-        from rtwidgets.widgets.feeder import Feeder
-
-        self._feeder = [each for each in _instances.values() if isinstance(each, Feeder)][-1]
+        self._feeder = chart._feeder
         self._frames = threading.Semaphore(0)
         put = self._feeder.put
 
@@ -208,7 +205,7 @@ class Painter:
         self._feeder.put = painted
         # The charts here are made while no cell runs.
         get_ipython().events.trigger("post_run_cell", None)
-        self._say({"hello": True})
+        self._say({"hello": True, "last": chart._pace.sent})
 
     def wait(self) -> None:
         """Wait for the next frame."""

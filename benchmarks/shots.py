@@ -46,6 +46,9 @@ CHARTS = {
     "bars": 'prices.bars("price")',
     "histogram": 'prices.histogram("size")',
     "depth": "changes.depth()",
+    "table": "prices.table()",
+    "rows": 'prices.table(["symbol", "price", "size", "time"], latest=False)',
+    "dashboard": 'rt.dashboard(prices.chart("price"), prices.candles("500ms", key="AAPL"), columns=2)',
     "status": "rt.status()",
 }
 NARROW = ("relative", "candles", "depth")
@@ -88,9 +91,9 @@ def await_picture(page: NotebookPage, index: int) -> None:
     page.cell(index).scroll_into_view_if_needed()
     words = page.cell(index).locator(".rtw-words")
     deadline = time.monotonic() + TIMEOUT
-    while words.count() and "rows/s" not in words.inner_text():
+    while not all("rows/s" in each for each in words.all_inner_texts()):
         if time.monotonic() > deadline:
-            raise SystemExit(f"cell {index} was not drawn: {words.inner_text()}")
+            raise SystemExit(f"cell {index} was not drawn: {words.all_inner_texts()}")
         page.page.wait_for_timeout(50)
 
 

@@ -78,7 +78,8 @@ class Plot(ipywidgets.VBox):  # type: ignore[misc]
         self._total = -1
         self._range_at = self._noticed_at = -1e9
         self._failed = ""
-        x_axis = bqplot.Axis(scale=x, label=labels[0])
+        # The axis line turns down at its ends, into what is written there.
+        x_axis = bqplot.Axis(scale=x, label=labels[0], tick_style={"transform": "translateY(5px)"})
         y_axis = bqplot.Axis(scale=y, label=labels[1], side="left", label_offset="5em")
         self._figure = bqplot.Figure(
             marks=list(marks),

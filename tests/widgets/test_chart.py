@@ -233,6 +233,18 @@ def test_rows_that_were_all_rejected_are_told_of(show) -> None:
     assert peek_errors() == []
 
 
+def test_column_of_nothing_but_missing_numbers_is_told_of(show) -> None:
+    """A chart with rows and no line says why, until there is one."""
+    schema = {"symbol": "category", "price": float, "time": "datetime"}
+    frame = LiveFrame(key="symbol", time="time", schema=schema)
+    frame.extend([tick(0, None), tick(1, float("inf"))])
+    chart, browser = show(frame)
+    until(lambda: chart._feeder.notice == "no numbers in 'price' yet")
+    assert browser.values == {}
+    frame.extend([tick(2, 1.0)])
+    until(lambda: chart._feeder.notice == "" and browser.values == {"a": [1.0]})
+
+
 def test_lines_that_are_not_drawn_are_told_of(show) -> None:
     """With more keys than lines the chart says how many of them it draws."""
     frame = LiveFrame(key="symbol", time="time")

@@ -41,6 +41,15 @@ COUNT = """() => {
 }"""
 
 
+# What a page sees of its tab being left and come back to; a headless browser never leaves one.
+HIDE = """(hidden) => {
+  Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+  document.dispatchEvent(new Event("visibilitychange"));
+}"""
+
+OPEN_WIDGETS = "len(__import__('ipywidgets').widgets.widget._instances)"
+
+
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
     with Lab(tmp_path_factory.mktemp("charts")) as lab:
@@ -211,6 +220,42 @@ def test_sight_sleep_and_reload(opened):
     assert still(page, 1)
     page.run_cell(6)
     assert page.output_text(6) == "[]"
+
+
+def test_hidden_tab_is_sent_nothing_and_shows_the_present_when_it_is_back(opened):
+    """While rows come that nobody sees no frame goes out; then the picture is that of now."""
+    wait = "prices.wait(rows=len(prices) + {}, timeout=30)\nchart._pace.sent"
+    page = opened('chart = prices.chart("price", window=10)\nchart', wait.format(0), wait.format(150))
+    page.run_cell(0)
+    page.run_cell(1)
+    moves(page, 1)
+    page.evaluate(HIDE, True)
+    until(page, lambda: still(page, 1), "frames come although nobody sees them")
+    before = ticks(page, 1)
+    page.run_cell(2)
+    page.run_cell(3)
+    assert page.output_text(2) == page.output_text(3)
+    assert ticks(page, 1) == before
+    page.evaluate(HIDE, False)
+    moves(page, 1)
+    assert max(ticks(page, 1)) > max(before)
+    assert page.problems == []
+
+
+def test_closed_chart_is_gone_and_leaves_nothing(opened):
+    """Closing takes the picture off the page, in each place, and every widget of the chart with it."""
+    page = opened(
+        OPEN_WIDGETS, 'chart = prices.chart("price")\nchart', "chart", "chart.close()", OPEN_WIDGETS
+    )
+    for cell in range(4):
+        page.run_cell(cell)
+    moves(page, 2)
+    moves(page, 3)
+    page.run_cell(4)
+    until(page, lambda: not page.page.locator(".bqplot, .rtw-feeder").count(), "the chart is still there")
+    page.run_cell(5)
+    assert page.output_text(5) == page.output_text(1)
+    assert page.problems == []
 
 
 def test_every_kind_is_drawn(opened):
