@@ -13,7 +13,6 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-import psutil
 from ipykernel.comm.comm import BaseComm
 
 from benchmarks._chart_contenders import CONTENDERS, ROW_MS, Contender, Rows
@@ -79,7 +78,6 @@ class _Count:
         self.at = time.time() * 1000
         self.cpu = time.process_time() - made - METER.cost
         self.messages = len(METER.sizes)
-        self.rss = psutil.Process().memory_info().rss
 
 
 def _load(contender: Contender, order: dict[str, Any]) -> dict[str, Any]:
@@ -140,8 +138,6 @@ def _load(contender: Contender, order: dict[str, Any]) -> dict[str, Any]:
         "updates": updates,
         "cpu_s": end.cpu - begin.cpu,
         "messages": METER.sizes[begin.messages : end.messages],
-        "rss_began": begin.rss,
-        "rss": end.rss,
     }
 
 
@@ -164,6 +160,7 @@ def _alone(order: dict[str, Any]) -> dict[str, Any]:
     """Steps of 1 000 rows, each handed on before the next."""
     rows = Rows(order["series"], ROW_MS)
     contender = CONTENDERS[order["contender"]](rows, order["window"])
+    first = len(METER.sizes)
     contender.show()
     painter = None if contender.pushes else Painter(contender.widget)
     cpu: list[float] = []
@@ -171,7 +168,7 @@ def _alone(order: dict[str, Any]) -> dict[str, Any]:
     began = time.monotonic()
     while len(cpu) < order["frames"] and (time.monotonic() - began < order["seconds"] or len(cpu) < 3):
         clock, cost = time.process_time(), METER.cost
-        before = len(METER.sizes)
+        before = len(METER.sizes) if cpu else first
         making = time.thread_time()
         contender.add(*rows.until(time.time() * 1000, 1000))
         making = time.thread_time() - making
@@ -183,7 +180,7 @@ def _alone(order: dict[str, Any]) -> dict[str, Any]:
         cpu.append(1000 * (time.process_time() - clock - making - (METER.cost - cost)))
         sizes.append(sum(size for _, size in METER.sizes[before:]))
     contender.close()
-    # The first frame brings the window, and what is made on first use.
+    # The first one brings the window and the widgets, and what is made on first use.
     return {"cpu_ms": cpu[1:], "bytes": sizes[1:], "first_bytes": sizes[0]}
 
 
@@ -195,16 +192,19 @@ class Painter:
 
         self._feeder = chart._feeder
         self._frames = threading.Semaphore(0)
+        self._greeted = False
         put = self._feeder.put
 
         def painted(number: int, *given: Any, **more: Any) -> None:
             put(number, *given, **more)
-            self._say({"painted": number})
+            if self._greeted:
+                self._say({"painted": number})
             self._frames.release()
 
         self._feeder.put = painted
-        # The charts here are made while no cell runs.
+        self.wait()  # as in a page: the cell that shows the chart sends the window before the page can speak
         get_ipython().events.trigger("post_run_cell", None)
+        self._greeted = True
         self._say({"hello": True, "last": chart._pace.sent})
 
     def wait(self) -> None:

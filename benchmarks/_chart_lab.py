@@ -53,7 +53,6 @@ class Window:
             self._cdp.send("Runtime.addBinding", {"name": name})
         # Processor time, not time by the clock: other programs run too.
         self._cdp.send("Performance.enable", {"timeDomain": "threadTicks"})
-        self._cdp.send("HeapProfiler.enable")
 
     def _called(self, event: dict[str, Any]) -> None:
         self._alive = time.monotonic()
@@ -66,15 +65,11 @@ class Window:
         return time.monotonic() - self._alive < 0.7
 
     def metrics(self) -> dict[str, float]:
-        """Chrome's counts: processor seconds of the main thread's tasks, bytes of the heap."""
+        """Chrome's counts, such as processor seconds of the main thread's tasks."""
         return {each["name"]: each["value"] for each in self._cdp.send("Performance.getMetrics")["metrics"]}
 
-    def heap(self) -> float:
-        self._cdp.send("HeapProfiler.collectGarbage")
-        return self.metrics()["JSHeapUsedSize"]
-
-    def draw(self, order: dict[str, Any], each: Any = None) -> dict[str, Any]:
-        """Have one chart drawn. `each` is called about once a second meanwhile."""
+    def draw(self, order: dict[str, Any]) -> dict[str, Any]:
+        """Have one chart drawn."""
         number, folder = order["number"], self._folder
         (folder / "order.json").write_text(json.dumps(order))
         self.page.evaluate("kind => Object.assign(rtBench, {kind: '', newest: -Infinity, took: 0, told: 0})")
@@ -89,16 +84,12 @@ class Window:
         deadline = time.monotonic() + order["warm"] + order["seconds"] + 15
         measured_from = time.time() * 1000
         warmed = False
-        second = time.monotonic()
         while not answer.exists() and time.monotonic() < deadline:
             self.page.wait_for_timeout(20)
             if not self.answers and time.monotonic() - self._alive > 2.5:
                 (folder / f"stop-{number}").touch()  # it cannot keep up: enough is waiting already
             if not warmed and time.time() * 1000 > measured_from + order["warm"] * 1000 and self.answers:
                 warmed, before, from_paint = True, self.metrics(), len(self.paints)
-            if each is not None and self.answers and time.monotonic() - second > 1:
-                second = time.monotonic()
-                each()
         if not answer.exists():
             (folder / f"stop-{number}").touch()
             return {"error": "the kernel did not answer"}

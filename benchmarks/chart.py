@@ -30,9 +30,6 @@ Browser
     that were never shown count with the time until the end. Main thread is the processor time of all tasks of
     the page (Chrome's ``TaskDuration``) for each picture. A contender whose page does nothing else for 2.5 s,
     or that has sent 150 MB, is fed no more, and what it has shown by then counts.
-
-``--minutes`` instead draws our chart of ten series for so long and tells what it keeps: Chrome's heap after a
-collection, and the kernel's resident memory.
 """
 
 from __future__ import annotations
@@ -199,31 +196,6 @@ def drawn(folder: Path, names: list[str], scale: str, deadline: float) -> list[d
     return found
 
 
-def soak(folder: Path, minutes: float) -> dict[str, Any]:
-    """Draw our chart for some minutes and look at the memory meanwhile."""
-    heaps: list[tuple[float, float]] = []
-    with laboratory(folder) as lab:
-        window = Window(lab, folder)
-        asked = order("ours", 100_000, 10, minutes * 60, warm=20)
-        asked["most_bytes"] = 1e12
-        began = time.monotonic()
-
-        def look() -> None:
-            if not heaps or time.monotonic() - began - heaps[-1][0] > 10:
-                heaps.append((time.monotonic() - began, window.heap() / 1e6))
-
-        said = window.draw(asked, look)
-        window.close()
-    if "error" in said:
-        return {"error": said["error"]}
-    warm = [heap for at, heap in heaps if at > 20] or [heap for _, heap in heaps]
-    return judge(asked, said) | {
-        "minutes": minutes,
-        "heap_mb": [round(warm[0], 1), round(max(warm), 1), round(warm[-1], 1)],
-        "rss_mb": [round(said["rss_began"] / 1e6, 1), round(said["rss"] / 1e6, 1)],
-    }
-
-
 def goals(found: dict[str, Any]) -> list[dict[str, Any]]:
     """Hold our figures against what we promise."""
     kernel = {
@@ -285,7 +257,6 @@ def report(title: str, points: list[dict[str, Any]], columns: dict[str, str]) ->
 def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--quick", action="store_true", help="a minute, with fewer points")
-    parser.add_argument("--minutes", type=float, help="draw ours alone for so long")
     parser.add_argument("--only", nargs="+", choices=CONTENDERS, default=list(CONTENDERS), metavar="NAME")
     parser.add_argument("--seconds", type=float, default=300.0, help="to begin nothing new after")
     parser.add_argument("--kernel-only", action="store_true", help="without a browser")
@@ -295,9 +266,6 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the browser and the server end too
     with tempfile.TemporaryDirectory(prefix="rtwidgets-chart-") as name:
         folder = Path(name)
-        if given.minutes:
-            print(json.dumps(soak(folder, given.minutes)))
-            return
         found: dict[str, Any] = {
             "kernel": sent(folder, given.only, scale),
             "browser": [] if given.kernel_only else drawn(folder, given.only, scale, deadline),
