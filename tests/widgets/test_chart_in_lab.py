@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import re
 import time
 
 import nbformat
+import pandas as pd
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
+from PIL import Image, ImageColor
 
 from rtwidgets.testing import Lab
+from rtwidgets.widgets.theme import COLOURS
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 
@@ -240,6 +244,36 @@ def test_hidden_tab_is_sent_nothing_and_shows_the_present_when_it_is_back(opened
     moves(page, 1)
     assert max(ticks(page, 1)) > max(before)
     assert page.problems == []
+
+
+def test_what_is_shown_can_be_saved(opened):
+    """CSV has the rows of the window, exactly; PNG is a picture in the lines' colours."""
+    known = (
+        "print(prices.df.set_index('time')[['symbol', 'price']].to_csv(date_format='%Y-%m-%dT%H:%M:%S.%f'))"
+    )
+    page = opened('prices.chart("price", window=4)', known)
+    page.run_cell(0)
+    page.run_cell(1)
+    moves(page, 1)
+    tool(page, 1, "Pause").click()
+    until(page, lambda: still(page, 1), "Pause does not hold")
+    with page.page.expect_download() as saving:
+        tool(page, 1, "CSV").click()
+    saved = pd.read_csv(saving.value.path(), parse_dates=["time"])
+    page.run_cell(2)
+    rows = pd.read_csv(io.StringIO(page.output_text(2)), parse_dates=["time"])
+    rows["time"] = rows["time"].dt.tz_localize("UTC")
+    inside = rows[rows["time"].between(saved["time"].min(), saved["time"].max())]
+    assert len(saved) == len(inside) > 100
+    merged = saved.merge(inside, left_on=["time", "key"], right_on=["time", "symbol"])
+    assert (merged["price_x"] == merged["price_y"]).all()
+    assert len(merged) == len(saved)
+
+    with page.page.expect_download() as saving:
+        tool(page, 1, "PNG").click()
+    with Image.open(saving.value.path()) as image:
+        colours = {colour for _, colour in image.convert("RGB").getcolors(1 << 24)}
+    assert {ImageColor.getrgb(colour) for colour in COLOURS[:3]} <= colours
 
 
 def test_closed_chart_is_gone_and_leaves_nothing(opened):
