@@ -17,7 +17,7 @@ import nbformat
 import pytest
 from click.testing import CliRunner
 from PIL import Image
-from websockets.exceptions import ConnectionClosedOK, InvalidStatus
+from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.sync.client import connect
 
 import rtwidgets
@@ -166,7 +166,7 @@ def test_serve_ends_by_a_signal(run, number):
     server = run("serve", "ws", "--open", "--json")
     with connect(server.ready()["url"] + "/ws", proxy=None) as client:
         assert server.end(number) == 0
-        with pytest.raises(ConnectionClosedOK, match="1001"):
+        with pytest.raises(ConnectionClosedError, match="1012"):
             client.recv()
     assert "stopped" in server.err[-1]
     assert "Traceback" not in "\n".join(server.err)

@@ -33,7 +33,7 @@ OPEN_TIMEOUT = 10.0
 """Seconds that a handshake may take."""
 
 PING_INTERVAL = 5.0
-PING_TIMEOUT = 10.0
+PING_TIMEOUT = 8.0
 """Seconds between two pings, and for the answer to one: together, until a dead link is noticed."""
 
 

@@ -31,6 +31,9 @@ class Engine(Protocol):
             nothing is appended and its offset comes back.
         """
 
+    async def ping(self) -> None:
+        """Go to where the logs live and back; raises when that fails."""
+
     async def close(self) -> None:
         """Let go of everything."""
 

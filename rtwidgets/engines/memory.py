@@ -34,6 +34,9 @@ class MemoryEngine:
                 self._landed.popitem(last=False)
         return offset
 
+    async def ping(self) -> None:
+        """Do nothing: it is always there."""
+
     async def close(self) -> None:
         """Forget everything."""
         self._logs.clear()

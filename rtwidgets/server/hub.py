@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from rtwidgets.engines import Engine, Log, Run
 from rtwidgets.errors import Refused
 from rtwidgets.messages import Joined, Left, check_channel, encode_message
+from rtwidgets.server.health import Counts
 
 if TYPE_CHECKING:
     from rtwidgets.server.outbox import Outbox
@@ -43,6 +44,8 @@ class Channel:
         self.log = log
         self.fields = fields
         self.followers: set[Outbox] = set()
+        self.counts = hub.counts
+        self._began = log.last
         self._members: dict[Outbox, str] = {}
         self._names: Counter[str] = Counter()
         self._hub = hub
@@ -127,6 +130,17 @@ class Channel:
             self._tell(Left(self.name, user))
 
     @property
+    def published(self) -> int:
+        """Messages that entered the log since this server has used it."""
+        return self.log.last - self._began
+
+    @property
+    def lag(self) -> int:
+        """Messages that the follower furthest behind has still to be sent."""
+        places = [follower.places[self.name].after for follower in self.followers]
+        return self.log.last - min(places, default=self.log.last)
+
+    @property
     def members(self) -> list[str]:
         """The names present, in the order they came."""
         return list(self._names)
@@ -151,6 +165,7 @@ class Hub:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self.counts = Counts()
         self._channels: dict[str, Channel] = {}
         self._rung: set[Channel] = set()
         self._flush: asyncio.TimerHandle | None = None

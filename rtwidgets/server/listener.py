@@ -10,7 +10,7 @@ import weakref
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 from urllib.parse import parse_qs
 
 import websockets.asyncio.server as websockets_server
@@ -25,39 +25,23 @@ from rtwidgets.engines import open_engine
 from rtwidgets.errors import ChannelNameError, PortInUse, ServeError, UsageError
 from rtwidgets.loop import report, supervise
 from rtwidgets.messages import MAX_MESSAGE, SUBPROTOCOL, check_channel
+from rtwidgets.server import health, limits
 from rtwidgets.server.access import Access, is_loopback
 from rtwidgets.server.hub import Hub
 from rtwidgets.server.outbox import WRITE_HIGH, Connection
 from rtwidgets.server.service import Service
 from rtwidgets.server.session import authenticate, plain_session, v1_session
 
-__all__ = ["Server", "Statistics"]
+__all__ = ["Server"]
 
 _logger = logging.getLogger("rtwidgets.server")
 
 CLOSE_TIMEOUT = 1.0
 """Seconds that peers have to say good-bye when the server stops."""
-
-
-class Statistics(NamedTuple):
-    """How a server is doing.
-
-    Attributes
-    ----------
-    connections
-        Open now.
-    channels
-        Used since the start.
-    messages
-        Published since the start, over all channels.
-    dropped
-        Peers cut off because they did not read.
-    """
-
-    connections: int
-    channels: int
-    messages: int
-    dropped: int
+PING_INTERVAL = PING_TIMEOUT = 7.0
+"""Seconds between two pings, and for the answer to one: together, until a dead link is noticed."""
+DRAIN_EACH, DRAIN_LONGEST = 0.01, 5.0
+"""Seconds between two connections that are closed when the server stops, and for all of them at the most."""
 
 
 class Server:
@@ -121,7 +105,7 @@ class Server:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._server: websockets_server.Server | None = None
         self._connections: weakref.WeakSet[Connection] = weakref.WeakSet()
-        self._dropped = 0
+        self._draining = False
         options = dict(options or {})
         for service in services:
             self._services[service.path] = service(
@@ -155,6 +139,8 @@ class Server:
                 max_size=MAX_MESSAGE + 4_096,  # with room for what a dialect puts around a message
                 write_limit=WRITE_HIGH,
                 close_timeout=CLOSE_TIMEOUT,
+                ping_interval=PING_INTERVAL,
+                ping_timeout=PING_TIMEOUT,
                 server_header=None,
                 logger=_logger,
             )
@@ -171,14 +157,19 @@ class Server:
             self._launch(service)
 
     async def stop(self) -> None:
-        """Stop the services and close every connection; those that do not answer are cut off."""
+        """Take no more clients, stop the services, and close the connections one after the other.
+
+        Clients are told that the service restarts (close code 1012) a hundredth of a second apart, so that
+        they do not all come back in one moment. Those that do not answer are cut off: it takes 10 seconds at
+        the most.
+        """
+        self._draining = True
+        if self._server is not None:
+            self._server.close(close_connections=False)
         await self._cancel(list(self._tasks.values()))
         self._tasks.clear()
         if self._server is not None:
-            self._server.close()
-            for connection in list(self._connections):
-                if connection.state is State.CONNECTING:
-                    connection.abort()  # or else it may stay half-way in its handshake for long
+            await self._part()
             done = asyncio.ensure_future(self._server.wait_closed())
             await asyncio.wait([done], timeout=CLOSE_TIMEOUT * 2)
             for connection in list(self._connections):
@@ -220,13 +211,20 @@ class Server:
         """The paths of services whose background work ended with an error."""
         return [path for path, task in self._tasks.items() if _has_failed(task)]
 
-    def statistics(self) -> Statistics:
+    def statistics(self) -> health.Statistics:
         """Return counts of what goes on."""
-        return Statistics(
-            connections=len(self._server.connections) if self._server is not None else 0,
-            channels=len(self.hub.channels),
-            messages=sum(channel.log.last for channel in self.hub.channels),
-            dropped=self._dropped,
+        channels, counts = self.hub.channels, self.hub.counts
+        connections = [] if self._server is None else list(self._server.connections)
+        return health.Statistics(
+            connections=len(connections),
+            channels=len(channels),
+            messages=sum(channel.published for channel in channels),
+            dropped=counts.dropped,
+            deliveries=counts.deliveries,
+            gaps=counts.gaps,
+            recoveries=counts.recoveries,
+            lag=max((channel.lag for channel in channels), default=0),
+            queue_bytes=sum(each.transport.get_write_buffer_size() for each in connections),
         )
 
     async def add(self, service: type[Service]) -> None:
@@ -256,7 +254,7 @@ class Server:
         self._connections.add(connection)
         return connection
 
-    def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
+    async def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
         """Answer a request that may not become a WebSocket; None lets it."""
         path = request.path.partition("?")[0]
         if not self._access.origin_allowed(request.headers):
@@ -268,8 +266,13 @@ class Server:
         if given is not None and not self._access.accepts(given):
             return connection.respond(HTTPStatus.UNAUTHORIZED, "The token is not the one of this server\n")
         if "websocket" not in ",".join(request.headers.get_all("Upgrade")).lower():
-            return connection.respond(
+            told = await self._tell_health(connection, path, shown_token=given is not None)
+            return told or connection.respond(
                 HTTPStatus.UPGRADE_REQUIRED, f"WebSockets only, at: {', '.join(self.paths)}\n"
+            )
+        if self._server is not None and len(self._server.connections) >= limits.MAX_CONNECTIONS:
+            return connection.respond(
+                HTTPStatus.SERVICE_UNAVAILABLE, f"There are {limits.MAX_CONNECTIONS} connections: try later\n"
             )
         multiplexed = SUBPROTOCOL in _offered(request)
         found = self.find(path)
@@ -313,8 +316,42 @@ class Server:
             report(f"a client of {path}", error)
             await connection.close(CloseCode.INTERNAL_ERROR, "the service failed")
 
+    async def _tell_health(
+        self, connection: ServerConnection, path: str, *, shown_token: bool
+    ) -> Response | None:
+        if path == health.LIVE:
+            return connection.respond(HTTPStatus.OK, "alive\n")
+        if path == health.READY:
+            ping = self.hub.engine.ping
+            return connection.respond(*await health.readiness(draining=self._draining, ping=ping))
+        if path != health.METRICS:
+            return None
+        if self.token is not None and not shown_token:
+            return connection.respond(
+                HTTPStatus.UNAUTHORIZED, "Metrics want the token: as ?token= or as Authorization: Bearer\n"
+            )
+        response = connection.respond(HTTPStatus.OK, health.prometheus(self.statistics()))
+        del response.headers["Content-Type"]
+        response.headers["Content-Type"] = health.METRICS_TYPE
+        return response
+
+    async def _part(self) -> None:
+        """Close the connections, one after the other."""
+        connections = list(self._connections)
+        apart = min(DRAIN_EACH, DRAIN_LONGEST / max(1, len(connections)))
+        partings = []
+        for connection in connections:
+            if connection.state is State.CONNECTING:
+                connection.abort()  # or else it may stay half-way in its handshake for long
+                continue
+            parting = connection.close(CloseCode.SERVICE_RESTART, "the server stops")
+            partings.append(supervise(parting, "closing a connection"))
+            await asyncio.sleep(apart)
+        if partings:
+            await asyncio.wait(partings, timeout=CLOSE_TIMEOUT)
+
     def _count_dropped(self) -> None:
-        self._dropped += 1
+        self.hub.counts.dropped += 1
 
     # Services
 

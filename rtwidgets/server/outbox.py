@@ -179,10 +179,13 @@ class Outbox:
             while place.after < log.last and connection.has_room():
                 if place.after + 1 < log.first:
                     first, place.after = place.after + 1, log.first - 1
+                    channel.counts.gaps += 1
                     self.missed(channel, first, place.after)
                 else:
-                    payload, place.after = channel.encoded(self.encoder, place.after)
+                    payload, reached = channel.encoded(self.encoder, place.after)
                     connection.transport.write(payload)
+                    channel.counts.deliveries += reached - place.after
+                    place.after = reached
                 if self.places.get(name) is not place:
                     break  # `missed` ended it
                 if not connection.has_room():

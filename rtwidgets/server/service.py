@@ -6,6 +6,7 @@ decides what clients may publish. `rtwidgets.services` has those that come with 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import re
 from collections.abc import AsyncIterator, Mapping
@@ -18,6 +19,7 @@ from websockets.exceptions import ConnectionClosed
 from rtwidgets.errors import Refused, UsageError
 from rtwidgets.messages import Joined, Left, encode_data
 from rtwidgets.server.hub import Channel, Fields, Hub
+from rtwidgets.server.limits import PUBLISH_BURST, PUBLISH_RATE, TokenBucket
 from rtwidgets.server.outbox import Connection, Outbox
 
 __all__ = ["Peer", "Route", "Service"]
@@ -146,7 +148,10 @@ class Service:
 
     async def listen(self, peer: Peer, channel: Channel) -> None:
         """Publish what a plain client sends, as far as `accept` takes it, until it goes."""
+        published = TokenBucket(PUBLISH_RATE, PUBLISH_BURST)
         async for message in peer:
+            if wait := published.take(asyncio.get_running_loop().time()):
+                await asyncio.sleep(wait)
             try:
                 data = message if isinstance(message, bytes) else message.encode()
                 await channel.publish(self.accept(msgspec.Raw(data), peer.user))

@@ -35,6 +35,7 @@ from rtwidgets.messages import (
     encode_data,
     encode_run,
 )
+from rtwidgets.server import limits
 from rtwidgets.server.access import Access
 from rtwidgets.server.hub import Channel
 from rtwidgets.server.outbox import Connection, Outbox, text_frame
@@ -146,6 +147,7 @@ class _Session:
         self._outbox = outbox
         self._services = services
         self._user = f"guest-{next(_guests)}"
+        self._published = limits.TokenBucket(limits.PUBLISH_RATE, limits.PUBLISH_BURST)
 
     async def handle(self, frame: str | bytes) -> None:
         message = decode_client(frame)
@@ -169,7 +171,16 @@ class _Session:
 
     async def _subscribe(self, message: Subscribe) -> None:
         channel, service = await self._resolve(message.channel)
+        places = self._outbox.places
+        if len(places) >= limits.MAX_SUBSCRIPTIONS and channel.name not in places:
+            raise Refused(
+                "too_many_subscriptions",
+                f"this connection follows {len(places)} channels, and may follow no more: "
+                "unsubscribe from some, or open another connection",
+            )
         offset, recovered, lost = _resume(channel.log, message.after)
+        if recovered and message.after is not None:
+            channel.counts.recoveries += 1
         key, time = service.fields
         epoch = channel.log.epoch
         answer = Subscribed(message.id, channel.name, epoch, offset, recovered, lost, key=key, time=time)
@@ -187,6 +198,8 @@ class _Session:
 
     async def _publish(self, message: Publish) -> None:
         channel, service = await self._resolve(message.channel)
+        if wait := self._published.take(asyncio.get_running_loop().time()):
+            await asyncio.sleep(wait)  # nothing of this connection is read meanwhile, which slows it down
         data = service.accept(message.data, self._user)
         try:
             offset = await channel.publish(data, idempotency=message.idempotency)

@@ -265,7 +265,7 @@ async def test_stop_waits_for_no_silent_peer():
 
 
 async def test_stop_says_good_bye():
-    """Open connections are closed with 1001, services are cancelled, the port is free; twice is harmless."""
+    """Open connections are closed with 1012, services are cancelled, the port is free; twice is harmless."""
     server = Server(ALL, seed=1)
     await server.start()
     async with dial_v1(server) as one, dial(server, "/prices") as two:
@@ -277,7 +277,7 @@ async def test_stop_says_good_bye():
             with pytest.raises(ConnectionClosed) as caught:
                 while True:
                     await connection.recv()
-            assert caught.value.rcvd.code == 1001
+            assert caught.value.rcvd.code == 1012
     with socket.socket() as free:
         free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         free.bind(("127.0.0.1", server.port))
@@ -408,12 +408,12 @@ async def test_a_service_can_be_replaced_while_others_are_added():
 async def test_statistics():
     """Counts of connections, channels and messages."""
     async with Server([Chat]) as server:
-        assert server.statistics() == (0, 0, 0, 0)
+        assert server.statistics() == (0,) * 9
         async with dial(server, "/chat/lobby?user=ada") as client:
             await client.send('{"text":"hi"}')
             while '"text":"hi"' not in await client.recv():
                 pass
-            assert server.statistics() == (1, 1, 1, 0)
+            assert server.statistics()[:5] == (1, 1, 1, 0, 1)
 
 
 async def test_nothing_blocks_the_loop():
@@ -432,6 +432,25 @@ async def test_a_client_that_asks_for_another_subprotocol_is_plain():
         assert client.subprotocol is None
         await client.send("a")
         assert await client.recv() == "a"
+
+
+async def test_a_stopping_server_parts_with_its_clients_one_after_the_other(monkeypatch):
+    """Not in one moment, so that they do not come back in one; none is kept longer than all may take."""
+    monkeypatch.setattr(listener, "DRAIN_EACH", 0.02)
+    loop, ends = asyncio.get_running_loop(), []
+
+    async def watch(client):
+        await client.wait_closed()
+        ends.append(loop.time())
+
+    server = Server([Echo])
+    await server.start()
+    async with contextlib.AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(dial(server, "/echo")) for _ in range(20)]
+        watching = asyncio.gather(*map(watch, clients))
+        await server.stop()
+        await watching
+    assert max(ends) - min(ends) >= 19 * 0.02 * 0.9
 
 
 async def test_a_stopping_server_turns_newcomers_away():
