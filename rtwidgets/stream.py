@@ -14,10 +14,11 @@ from typing import Any, TypeVar
 
 import pandas as pd
 
+from rtwidgets.checks import is_count
 from rtwidgets.client import ChannelSource, Missing, Source, State
-from rtwidgets.errors import Closed, WaitTimeout
+from rtwidgets.errors import Closed, ConnectError, UsageError, WaitTimeout
 from rtwidgets.frames import Bars, LiveFrame
-from rtwidgets.loop import lease
+from rtwidgets.loop import lease, peek_errors, report
 from rtwidgets.widgets import Candles, Chart, Depth, Histogram, LatestBars, Line, Plot, Table
 
 __all__ = ["Chat", "Stream"]
@@ -36,11 +37,12 @@ class Stream:
         self._source = source
         self._lease = lease()
         self._stopped = False
+        self._why = ""
         self._stopping = threading.Lock()
         self._charts: dict[tuple[object, ...], Plot | Table] = {}
         self._wakers: set[Callable[[], object]] = set()
         self._unsubscribe = self.frame.on_change(self._wake)
-        self._lease.call(source.link.ended.add_done_callback, lambda _: self._wake())
+        self._lease.call(source.link.ended.add_done_callback, self._ended)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"
@@ -91,9 +93,15 @@ class Stream:
             When fewer came in time (also a `TimeoutError`).
         Closed
             When the stream ended before that.
+        UsageError
+            When `rows` is not a number.
         """
+        if not is_count(rows, least=0):
+            raise UsageError(f"wait(rows={rows!r}): give a number of rows")
         if self.frame.total >= rows:
             return self.df
+        if self._stopped:
+            raise Closed(f"{self.name} was stopped with {self.frame.total} of {rows} rows{self._why}")
         return self._lease.run(self._arrived(rows, timeout))
 
     async def wait_async(self, rows: int = 1, timeout: float | None = 10.0) -> pd.DataFrame:
@@ -143,7 +151,7 @@ class Stream:
     @property
     def reason(self) -> str:
         """Why the last connection ended, in words."""
-        return self._source.link.reason
+        return self._source.link.reason + self._why
 
     @property
     def stopped(self) -> bool:
@@ -154,16 +162,18 @@ class Stream:
         """Return what to show of it in the status."""
         frame = self.frame
         detail = f"rows: {frame.total:,} · kept: {len(frame):,}"
-        if frame.rejected_count:
-            detail += f" · rejected: {frame.rejected_count:,}"
-        if gaps := len(self._source.gaps):
-            detail += f" · gaps: {gaps}"
+        detail += "".join(f" · {doubt}" for doubt in self._doubts())
         if self.reason and self.state is not State.OPEN:
             detail += f" · {self.reason}"
         return Line("stream", self.name, self.state.value, detail)
 
-    def stop(self) -> None:
+    def stop(self, why: str = "") -> None:
         """Read no more. The rows and the last pictures stay; stopping twice is harmless.
+
+        Parameters
+        ----------
+        why
+            What to tell those who ask it for more.
 
         Raises
         ------
@@ -175,6 +185,7 @@ class Stream:
                 return
             self._lease.check()
             self._stopped = True
+            self._why = f": {why}" if why else ""
         try:
             for chart in self._charts.values():
                 chart.stop()
@@ -252,12 +263,18 @@ class Stream:
         """Return the widget of a kind that was made with these arguments before, or a new one."""
         asked = (kind, arguments, tuple(sorted(options.items())))
         chart = self._charts.get(asked)
-        if chart is None or chart.closed:
+        if chart is None or chart.closed or chart.failed:
             chart = self._charts[asked] = kind(self.frame, *arguments, **options)
         assert isinstance(chart, kind)
         return chart
 
     # Waiting
+
+    def _ended(self, link: asyncio.Future[ConnectError | None]) -> None:
+        """Wake who waits; a connection that is lost for good is nothing to be silent about."""
+        if (error := link.result()) is not None and not self._stopped:
+            report(f"stream {self.name}", error)
+        self._wake()
 
     def _wake(self) -> None:
         for waker in tuple(self._wakers):
@@ -296,11 +313,24 @@ class Stream:
         words = [
             f"the connection is {state}" + (f": {self.reason}" if self.reason and state != "open" else "")
         ]
-        if self.frame.rejected_count:
-            words.append(f"{self.frame.rejected_count} were rejected, see .rejected")
-        if len(self._source.gaps):
-            words.append("some are missing, see .gaps")
+        words += self._doubts()
+        if peek_errors():
+            words.append("something failed in the background, see rt.health()")
         return "; ".join(words)
+
+    def _doubts(self) -> list[str]:
+        """Return what is odd about the rows so far, and where to look."""
+        frame, source, doubts = self.frame, self._source, []
+        if rejected := frame.rejected_count:
+            last = frame.rejected["reason"].iloc[-1]
+            doubts.append(f"rejected: {rejected:,}, the last one because: {last} (see .rejected)")
+        if source.skipped:
+            doubts.append(f"not taken by where=: {source.skipped:,}")
+        if gaps := len(source.gaps):
+            doubts.append(f"gaps: {gaps} (see .gaps)")
+        if frame.total and frame.key is not None and frame.latest.empty:
+            doubts.append(f"no row has a {frame.key!r}, which is to be the key")
+        return doubts
 
 
 class Chat(Stream):

@@ -18,6 +18,7 @@ from websockets.exceptions import (
     InvalidStatus,
     InvalidURI,
 )
+from websockets.frames import CloseCode
 from websockets.typing import Subprotocol
 
 from rtwidgets.client.backoff import Backoff
@@ -37,6 +38,10 @@ PING_TIMEOUT = 8.0
 """Seconds between two pings, and for the answer to one: together, until a dead link is noticed."""
 
 
+WANTED_IN_URL = "Put the token into the URL as ?token=…, or into headers="
+WANTED_AS_ARGUMENT = "Pass token=… with the token that the server printed"
+
+
 class State(enum.Enum):
     """What a link is doing."""
 
@@ -46,17 +51,34 @@ class State(enum.Enum):
     CLOSED = "closed"
 
 
-def explain(url: str, error: Exception) -> ConnectError:
+def explain_close(error: ConnectionClosed) -> str:
+    """Return in words why a connection ended."""
+    if error.rcvd is None:
+        return f"the connection broke off: {error}" if error.sent is not None else "the connection broke off"
+    code, said = error.rcvd.code, error.rcvd.reason
+    return f"the server closed the connection (code {code}{f': {said}' if said else ''})"
+
+
+def explain(url: str, error: Exception, *, token: str = WANTED_IN_URL) -> ConnectError:
     """Return the error to show for a handshake that failed.
 
     All but `Unreachable` are final: trying again with the same URL and token would get the same answer.
+
+    Parameters
+    ----------
+    url
+        As it is shown.
+    error
+        What the library raised.
+    token
+        Where a token has to go.
     """
     if isinstance(error, InvalidStatus):
         status = error.response.status_code
         body = bytes(error.response.body or b"").decode(errors="replace").strip()[:300]
         said = f"the server answered {status}" + (f": {body}" if body else "")
         if status == 401:
-            return Unauthorized(url, f"{said}. Pass token=… with the token that the server printed")
+            return Unauthorized(url, f"{said}. {token}")
         if status == 403:
             return Forbidden(url, said)
         if status == 404:
@@ -188,11 +210,14 @@ class Link:
                     raise
                 self.reason = "the server ended the stream"
         except ConnectionClosed as error:
-            self.reason = str(error)
+            self.reason = explain_close(error)
+            if error.rcvd is not None and error.rcvd.code == CloseCode.POLICY_VIOLATION:
+                raise ConnectError(self.shown, f"{self.reason}. It would do so again") from error
         except (OSError, InvalidHandshake, InvalidURI, ValueError) as error:
             if isinstance(error, ValueError) and self.state is State.OPEN:
                 raise  # not about the address
-            explained = explain(self.shown, error)
+            token = WANTED_AS_ARGUMENT if self._subprotocols else WANTED_IN_URL
+            explained = explain(self.shown, error, token=token)
             if self.connects == 0 or not isinstance(explained, Unreachable):
                 # The cause would show the URL with all that is in it.
                 raise explained from (None if isinstance(error, InvalidURI | ValueError) else error)
@@ -201,7 +226,9 @@ class Link:
 
 
 def _without_secrets(url: str) -> str:
-    head, _, rest = url.partition("?")[0].partition("#")[0].partition("//")
+    head, slashes, rest = url.partition("?")[0].partition("#")[0].partition("//")
+    if not slashes:
+        return head
     place, slash, path = rest.partition("/")
     return f"{head}//{place.rpartition('@')[2]}{slash}{path}"
 

@@ -32,6 +32,10 @@ class Source(Protocol):
     def gaps(self) -> list[Missing]:
         """What is known to be missing."""
 
+    @property
+    def skipped(self) -> int:
+        """Messages that `where` did not take."""
+
     async def send(self, data: object) -> None:
         """Send something the other way."""
 
@@ -77,6 +81,11 @@ class ChannelSource:
         """What is known to be missing."""
         return list(self.subscription.gaps)
 
+    @property
+    def skipped(self) -> int:
+        """Messages that `where` did not take."""
+        return 0 if self._intake is None else self._intake.skipped
+
     async def send(self, data: object) -> None:
         """Publish to the channel; the server's refusal is raised."""
         await self._multiplex.publish(self.subscription.channel, data, uuid.uuid4().hex)
@@ -111,14 +120,14 @@ class ChannelSource:
 class ForeignSource:
     """Any other WebSocket."""
 
-    def __init__(self, foreign: Foreign, frame: LiveFrame) -> None:
+    def __init__(self, foreign: Foreign, intake: Intake) -> None:
         self._foreign = foreign
-        self._frame = frame
+        self._intake = intake
 
     @property
     def frame(self) -> LiveFrame:
         """The rows."""
-        return self._frame
+        return self._intake.frame
 
     @property
     def link(self) -> Link:
@@ -129,6 +138,11 @@ class ForeignSource:
     def gaps(self) -> list[Missing]:
         """What is known to be missing."""
         return list(self._foreign.gaps)
+
+    @property
+    def skipped(self) -> int:
+        """Messages that `where` did not take."""
+        return self._intake.skipped
 
     async def send(self, data: object) -> None:
         """Send a message."""

@@ -182,7 +182,7 @@ class Bars:
 def _duration(every: str | dt.timedelta) -> int:
     """Read the width of a bar in nanoseconds."""
     try:
-        if isinstance(every, str) and not _DURATION.fullmatch(every):
+        if not isinstance(every, dt.timedelta) and not _DURATION.fullmatch(every):
             raise ValueError(every)
         width = int(pd.Timedelta(every).as_unit("ns").value)
     except (ValueError, TypeError) as error:

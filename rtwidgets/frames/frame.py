@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 import pandas as pd
 
+from rtwidgets.checks import is_count, is_positive
 from rtwidgets.errors import SchemaError, UsageError
 from rtwidgets.frames.columns import State, Table
 from rtwidgets.frames.intake import Intake
@@ -87,10 +88,10 @@ class LiveFrame:
         time: str | None = None,
         schema: Mapping[str, Any] | None = None,
     ) -> None:
-        if max_rows is not None and max_rows < 1:
+        if max_rows is not None and not is_count(max_rows):
             raise UsageError(f"max_rows={max_rows!r}: keep at least 1 row, or None for all")
-        if max_age is not None and not max_age > 0:
-            raise UsageError(f"max_age={max_age!r}: keep more than 0 seconds, or None for all")
+        if max_age is not None and not is_positive(max_age):
+            raise UsageError(f"max_age={max_age!r}: keep more than 0 seconds, as a number, or None for all")
         for role, name in (("key", key), ("time", time)):
             if name is not None and not isinstance(name, str):
                 raise SchemaError(f"{role}={name!r} is not the name of a column: give one name as text")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 import shlex
 from typing import Any, NoReturn
 
@@ -70,6 +71,9 @@ class RtMagics(Magics):
         ``up`` binds ``server`` and ``prices``; ``serve`` binds ``server``; ``connect`` binds the stream
         under NAME, or under the channel's name with what is no letter or digit as ``_``.
         """
+        if line.strip() in ("", "help", "-h", "--help"):
+            print(inspect.cleandoc(str(type(self).__dict__["rt"].__doc__)))  # noqa: T201 - the cell asks for it
+            return None
         try:
             given = _parser().parse_args(shlex.split(line))
             result: object = getattr(self, f"_{given.verb}")(given)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import threading
 
 import ipywidgets
 
-from rtwidgets.errors import BackgroundErrors, SchemaError
+from rtwidgets.checks import is_count
+from rtwidgets.errors import BackgroundErrors, Closed, UsageError, WaitTimeout
 from rtwidgets.loop import report, take_errors
 from rtwidgets.notebook.servers import Servers
 from rtwidgets.notebook.streams import Streams
@@ -15,6 +17,10 @@ from rtwidgets.stream import Stream
 from rtwidgets.widgets import Dashboard, Line, Status, close_all
 
 __all__ = ["Running", "running"]
+
+
+FIRST_ROW = 2.0
+"""Seconds that a dashboard waits for a stream's first row, which tells its columns."""
 
 
 class Running:
@@ -39,18 +45,18 @@ class Running:
         Parameters
         ----------
         parts
-            Widgets, and streams, which show as a chart of ``price`` or of their first column of numbers.
-            All streams of this kernel when there are none.
+            Widgets, and streams, which show as a chart of ``price`` or of their first column of numbers, or
+            as a table if they have none or no row yet. All streams of this kernel when there are no parts.
         columns
             How many stand side by side.
 
         Raises
         ------
-        SchemaError
-            For a stream without a column of numbers.
-        WaitTimeout
-            For a stream that brings no row in ten seconds, so that nobody knows its columns.
+        UsageError
+            For a part that is neither, or a number of columns that is not positive.
         """
+        if not is_count(columns):
+            raise UsageError(f"columns={columns!r}: give a number of widgets that stand side by side")
         shown = tuple(_widget(part) for part in parts or self.streams.streams)
         with self._lock:
             for widget in self._widgets:
@@ -98,16 +104,18 @@ class Running:
 
 
 def _widget(part: Stream | ipywidgets.Widget) -> ipywidgets.Widget:
-    if not isinstance(part, Stream):
+    if isinstance(part, ipywidgets.Widget):
         return part
-    schema = part.wait(1).dtypes
-    numbers = [
-        str(name) for name, dtype in schema.items() if dtype in ("float64", "int64") and name != "offset"
-    ]
-    if not numbers:
-        raise SchemaError(
-            f"{part.name} has no column of numbers to draw: give a widget of it, such as .table()"
+    if not isinstance(part, Stream):
+        raise UsageError(
+            f"{part!r} is neither a stream nor a widget: give what rt.connect(…) or .chart(…) returned"
         )
+    with contextlib.suppress(WaitTimeout, Closed):
+        part.wait(1, timeout=FIRST_ROW)
+    columns = part.frame.schema.items()
+    numbers = [name for name, dtype in columns if dtype in ("float64", "int64") and name != "offset"]
+    if not numbers:
+        return part.table()
     return part.chart("price" if "price" in numbers else numbers[0], relative="price" in numbers)
 
 

@@ -11,7 +11,7 @@ from rtwidgets.errors import NotRunning, UsageError
 from rtwidgets.loop import Lease, lease
 from rtwidgets.notebook.child import Child
 from rtwidgets.server import Server
-from rtwidgets.services import UserService, choose
+from rtwidgets.services import BUILT_IN, UserService, choose
 from rtwidgets.services import service as make_service
 from rtwidgets.services.user import Body
 from rtwidgets.widgets import Line
@@ -162,6 +162,10 @@ class Servers:
         UsageError
             For unknown services or options.
         """
+        if host in BUILT_IN:
+            raise UsageError(f"{host!r} is a service and not a host: write services=[{host!r}]")
+        if isinstance(services, str):
+            services = [services]
         config = {
             "host": host,
             "port": port,

@@ -29,9 +29,20 @@ __all__ = ["Streams"]
 
 
 class _Wanted(NamedTuple):
-    """A stream that is asked for: what it is called, and the arguments that tell it from another."""
+    """A stream that is asked for.
+
+    Attributes
+    ----------
+    key
+        What is followed, or the name that the user gave it: a stream with the same key is replaced.
+    name
+        What it is called.
+    arguments
+        What tells it from another one of the same key.
+    """
 
     kind: type[Stream]
+    key: object
     name: str
     arguments: tuple[object, ...]
 
@@ -56,7 +67,7 @@ class Streams:
     def __init__(self, servers: Servers) -> None:
         self._servers = servers
         self._lock = threading.RLock()
-        self._streams: dict[str, tuple[Stream, tuple[object, ...]]] = {}
+        self._streams: dict[object, tuple[Stream, tuple[object, ...]]] = {}
         self._shared: dict[tuple[str, str | None], list[Multiplex]] = {}
 
     @property
@@ -90,7 +101,7 @@ class Streams:
         """Open a stream and return it once the connection stands.
 
         Asking again for a stream that runs, with the same arguments, returns that stream; with others it
-        is replaced.
+        is replaced, unless another `name` is given.
 
         Parameters
         ----------
@@ -124,7 +135,8 @@ class Streams:
         max_rows, max_age
             How many rows to keep, and for how many seconds of their time.
         name
-            What the stream is called in status and charts; the channel or the host when None.
+            What the stream is called in status and charts; the channel, or the URL without its scheme, when
+            None.
 
         Raises
         ------
@@ -137,6 +149,12 @@ class Streams:
         SchemaError, UsageError
             For arguments that do not hold together.
         """
+        if not isinstance(channel, str):
+            raise UsageError(
+                f"connect({channel!r}): give a channel's name as text, or a URL 'ws://host:port/path'"
+            )
+        if where is not None and not isinstance(where, Mapping):
+            raise UsageError(f'where={where!r}: write fields and their values, as in {{"type": "match"}}')
         rows = Records(records, columns=columns, key=key)
         key = key or ("key" if rows.entries else None)
 
@@ -163,13 +181,15 @@ class Streams:
                     "server= and token= go with a channel's name; "
                     "put what a foreign server wants into its URL or into headers="
                 )
-            wanted = _Wanted(Stream, name or urlsplit(channel).netloc, (channel, *arguments))
+            parts = urlsplit(channel)
+            called = name or parts.netloc.rpartition("@")[2] + parts.path.rstrip("/")
+            wanted = _Wanted(Stream, name or channel, called, (channel, *arguments))
             made = intake(key, time)
 
             async def open_foreign() -> Source:
                 foreign = Foreign(channel, made, subscribe=subscribe, headers=headers)
                 await foreign.opened()
-                return ForeignSource(foreign, made.frame)
+                return ForeignSource(foreign, made)
 
             return self._open(wanted, open_foreign)
         if subscribe is not None or headers is not None:
@@ -178,8 +198,9 @@ class Streams:
         def make(answer: Subscribed) -> Intake:
             return intake(key or answer.key, time or answer.time)
 
+        intake(key, time)  # so that what does not hold together is an error here and not in the background
         place = self._place(channel, server, token)
-        wanted = _Wanted(Stream, name or channel, (*place, *arguments))
+        wanted = _Wanted(Stream, name or place, name or channel, (*place, *arguments))
         return self._open(wanted, lambda: self._follow(place, make, history=history))
 
     def chat(
@@ -215,7 +236,8 @@ class Streams:
             return Intake(LiveFrame(max_rows, key="user", time="time", schema=schema))
 
         place = self._place(f"chat/{room}", server, token)
-        wanted = _Wanted(Chat, f"chat/{room} as {name}", (*place, max_rows))
+        called = f"chat/{room} as {name}"
+        wanted = _Wanted(Chat, (place, called), called, (*place, max_rows))
         stream = self._open(wanted, lambda: self._follow(place, make, user=name))
         assert isinstance(stream, Chat)
         return stream
@@ -237,23 +259,35 @@ class Streams:
             stream = wanted.kind(wanted.name, opening.run(make()))
         finally:
             opening.release()
+        gone: list[Stream] = []
         with self._lock:
             same = self._same(wanted)  # another thread may have been faster
             before: Stream | None = stream
             if same is None:
-                before, _ = self._streams.get(wanted.name, (None, ()))
-                self._streams[wanted.name] = (stream, wanted.arguments)
+                before, _ = self._streams.pop(wanted.key, (None, ()))
+                gone = self._drop_gone(wanted.name)
+                self._streams[wanted.key] = (stream, wanted.arguments)
         if before is not None:
-            before.stop()
+            before.stop("another one with other arguments took its place: give each a name= to keep both")
+        for other in gone:
+            other.stop("its server is gone, and another one has its channel")
         return stream if same is None else same  # an empty one is false
+
+    def _drop_gone(self, name: str) -> list[Stream]:
+        """Forget and return the streams of a name that are not connected, so that the new one is the one."""
+        named = [key for key, (stream, _) in self._streams.items() if stream.name == name]
+        gone = [key for key in named if self._streams[key][0].state is not State.OPEN]
+        return [self._streams.pop(key)[0] for key in gone]
 
     def _same(self, wanted: _Wanted) -> Stream | None:
         with self._lock:
-            stream, arguments = self._streams.get(wanted.name, (None, ()))
+            stream, arguments = self._streams.get(wanted.key, (None, ()))
         running = stream is not None and stream.state is not State.CLOSED
         return stream if running and arguments == wanted.arguments else None
 
     def _place(self, channel: str, server: str | RunningServer | None, token: str | None) -> _Place:
+        if channel.startswith("/") and channel.strip("/"):
+            raise UsageError(f"{channel!r} is a path: the channel is {channel.strip('/')!r}")
         check_channel(channel)
         if isinstance(server, str):
             return _Place(channel, server, token)

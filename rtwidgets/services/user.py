@@ -63,6 +63,8 @@ def service(
     UsageError
         When `path` is not a path, or what is decorated is not a coroutine function.
     """
+    if not isinstance(path, str):
+        raise UsageError('a service needs a path: write @rt.service("/name") above the coroutine')
     route = Route(path)
     if "{" in path:
         raise UsageError(

@@ -7,7 +7,7 @@ import bqplot
 from rtwidgets.frames import LiveFrame
 from rtwidgets.widgets.feeder import Operation
 from rtwidgets.widgets.lines import LineCursor, Points
-from rtwidgets.widgets.plot import Plot, check_numbers
+from rtwidgets.widgets.plot import Plot, check_numbers, check_options
 from rtwidgets.widgets.theme import line_look
 
 __all__ = ["Chart"]
@@ -39,6 +39,8 @@ class Chart(Plot):
     ------
     SchemaError
         When the frame has rows, and `column` or `by` is not among their columns or holds no numbers.
+    UsageError
+        When `column` is not one name, or `window` is not above 0.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Chart(Plot):
         relative: bool = False,
         title: str = "",
     ) -> None:
+        check_options(column, window)
         self._column = column
         self._by = by or frame.key
         if frame.total:
@@ -73,7 +76,7 @@ class Chart(Plot):
             window=window,
             columns=[column],
             timed=timed,
-            relative=relative,
+            relative=bool(relative),
         )
 
     def _check(self) -> None:

@@ -11,14 +11,15 @@ import bqplot
 import ipywidgets
 from bqplot.interacts import PanZoom
 
-from rtwidgets.errors import RtError, SchemaError
+from rtwidgets.checks import is_positive
+from rtwidgets.errors import RtError, SchemaError, UsageError
 from rtwidgets.frames import LiveFrame
 from rtwidgets.loop import report
 from rtwidgets.widgets.feeder import Feeder, Operation
 from rtwidgets.widgets.pacing import Pace, pacemaker
 from rtwidgets.widgets.ticker import close_widgets, closed, opened
 
-__all__ = ["Plot", "check_numbers"]
+__all__ = ["Plot", "check_numbers", "check_options"]
 
 WINDOWS = {10.0: "10 s", 60.0: "1 min", 300.0: "5 min", None: "all"}
 NUMBERS = ("float64", "int64", "bool", "boolean")
@@ -156,6 +157,11 @@ class Plot(ipywidgets.VBox):  # type: ignore[misc]
         """Whether `close` was called."""
         return self.comm is None
 
+    @property
+    def failed(self) -> bool:
+        """Whether the rows proved to lack what is drawn."""
+        return bool(self._failed)
+
     def stop(self) -> None:
         """Draw no more; the last picture stays. Stopping twice is harmless."""
         if not self._stopped:
@@ -264,6 +270,20 @@ class Plot(ipywidgets.VBox):  # type: ignore[misc]
         if str(error) != self._failed:
             self._failed = self._feeder.notice = str(error)
             report(repr(self), error)
+
+
+def check_options(column: object, window: object) -> None:
+    """Check what is asked of a chart, whatever its frame has.
+
+    Raises
+    ------
+    UsageError
+        When the column is not one name, or the window no number of seconds.
+    """
+    if not isinstance(column, str):
+        raise UsageError(f"{column!r} is not a column: give one name as text, and make a chart of each")
+    if window is not None and not is_positive(window):
+        raise UsageError(f"window={window!r}: give seconds as a number above 0, or None for all rows")
 
 
 def check_numbers(frame: LiveFrame, column: str, by: str | None = None) -> None:

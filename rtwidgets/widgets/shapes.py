@@ -8,10 +8,12 @@ import bqplot
 import numpy as np
 import numpy.typing as npt
 
+from rtwidgets.checks import is_count
+from rtwidgets.errors import UsageError
 from rtwidgets.frames import LiveFrame
 from rtwidgets.frames.book import Book
 from rtwidgets.widgets.feeder import Operation
-from rtwidgets.widgets.plot import Plot, check_numbers
+from rtwidgets.widgets.plot import Plot, check_numbers, check_options
 from rtwidgets.widgets.theme import COLOURS, FALL, RISE
 
 __all__ = ["Depth", "Histogram", "LatestBars"]
@@ -51,6 +53,7 @@ class LatestBars(_Shape):
     """
 
     def __init__(self, frame: LiveFrame, column: str, *, title: str = "") -> None:
+        check_options(column, None)
         self._column = column
         if frame.total:
             check_numbers(frame, column)
@@ -116,6 +119,9 @@ class Histogram(_Shape):
         window: float | None = None,
         title: str = "",
     ) -> None:
+        check_options(column, window)
+        if not is_count(bins):
+            raise UsageError(f"bins={bins!r}: draw at least 1 bar")
         self._column = column
         self._bins = bins
         if frame.total:

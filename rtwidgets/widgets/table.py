@@ -138,6 +138,11 @@ class Table(ipywidgets.VBox):  # type: ignore[misc]
         """Whether `close` was called."""
         return self.comm is None
 
+    @property
+    def failed(self) -> bool:
+        """Whether the rows proved to lack a column that is shown."""
+        return bool(self._problem)
+
     def sort(self, column: str | None, *, descending: bool = False) -> None:
         """Sort the rows, now and as they change, as a click in a column's head does.
 

@@ -72,7 +72,7 @@ def free_port():
         (
             status("401 Unauthorized", "no token"),
             Unauthorized,
-            "the server answered 401: no token. Pass token=",
+            "the server answered 401: no token. Put the token into the URL",
         ),
         (status("403 Forbidden", "not you"), Forbidden, "answered 403: not you"),
         (status("404 Not Found", "only /a"), NotFound, "answered 404: only /a"),

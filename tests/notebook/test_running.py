@@ -13,6 +13,7 @@ from rtwidgets.client import State
 from rtwidgets.errors import (
     BackgroundErrors,
     ChannelNameError,
+    Closed,
     NotRunning,
     PortInUse,
     Refused,
@@ -21,9 +22,12 @@ from rtwidgets.errors import (
     Unauthorized,
     Unreachable,
     UsageError,
+    WaitTimeout,
 )
 from rtwidgets.loop import lease, report
+from rtwidgets.notebook import running as running_module
 from rtwidgets.notebook.running import Running
+from rtwidgets.server import session
 from tests.waiting import until
 
 pytestmark = pytest.mark.usefixtures("tidy")
@@ -84,6 +88,72 @@ def test_connecting_twice_is_the_same_stream(rt):
     assert rt.connect("prices", max_rows=10) is not two
 
 
+def test_what_took_a_stream_s_place_is_told(rt):
+    """Whoever waits for the one before hears why it came to its end, and how to keep both."""
+    rt.serve()
+    one = rt.connect("prices")
+    rt.connect("prices", max_rows=10)
+    with pytest.raises(Closed, match=r"another one with other arguments took its place: give each a name="):
+        one.wait(rows=10_000)
+
+
+def test_streams_of_two_servers_run_beside_each_other(rt):
+    """A channel of one server is not that of another, and two paths of a host are two feeds."""
+    one, two = rt.serve(options={"prices": {"rate": 100}}), rt.serve()
+    streams = [rt.connect("prices", server=server) for server in (one, two)]
+    feeds = [
+        rt.connect(f"{one.url}{path}?token={one.token}", key="symbol", records=records)
+        for path, records in (("/prices", "items()"), ("/chat/lobby", None))
+    ]
+    assert [stream.state for stream in (*streams, *feeds)] == [State.OPEN] * 4
+    assert [feed.name for feed in feeds] == [
+        f"127.0.0.1:{port_of(one)}{path}" for path in ("/prices", "/chat/lobby")
+    ]
+
+
+def test_a_stream_that_is_lost_for_good_is_told(rt):
+    """A server that is started again with another token is no end in silence: the health has it."""
+    server = rt.serve(token="one")
+    stream = rt.connect("prices")
+    port = port_of(server)
+    server.stop()
+    rt.serve(port=port, token="two")
+    until(lambda: stream.state is State.CLOSED)
+    with pytest.raises(BackgroundErrors, match="stream prices: Unauthorized: .* answered 401"):
+        rt.health()
+
+
+def test_a_foreign_server_that_wants_a_token_is_told_from_a_feed(rt, monkeypatch):
+    """It closes the connection for good: the stream ends, says why, and where a token goes."""
+    monkeypatch.setattr(session, "AUTH_TIMEOUT", 0.1)
+    server = rt.serve()
+    stream = rt.connect(f"{server.url}/prices")
+    until(lambda: stream.state is State.CLOSED)
+    assert "code 1008: no token came" in stream.reason
+    with pytest.raises(BackgroundErrors, match="code 1008"):
+        rt.health()
+    with pytest.raises(Unauthorized, match=r"Put the token into the URL as \?token=…, or into headers="):
+        rt.connect(f"{server.url}/prices?token=wrong")
+
+
+def test_a_wait_in_vain_says_what_is_odd(rt):
+    """Messages that `where` leaves out, a key that no row has, and a service that failed."""
+    rt.serve()
+    with pytest.raises(WaitTimeout, match=r"not taken by where=: [1-9]"):
+        rt.connect("prices", where={"type": "match"}).wait(timeout=1)
+    with pytest.raises(WaitTimeout, match="no row has a 'sybol', which is to be the key"):
+        rt.connect("prices", key="sybol", name="misspelt").wait(rows=10_000, timeout=1)
+
+    @rt.service("/boom")
+    async def boom(channel):
+        raise ValueError("boom")
+
+    with pytest.raises(WaitTimeout, match=r"something failed in the background, see rt\.health\(\)"):
+        rt.connect("boom").wait(timeout=0.1)
+    with pytest.raises(BackgroundErrors):
+        rt.health()
+
+
 def test_a_new_server_gets_new_streams(rt):
     """A stream of a server that was stopped is not handed out again."""
     first = rt.serve()
@@ -132,6 +202,10 @@ def test_a_server_elsewhere(rt):
         ({"channel": "prices", "headers": {}}, UsageError),
         ({"channel": "prices", "records": "a..b"}, UsageError),
         ({"channel": "prices", "max_rows": 0}, UsageError),
+        ({"channel": "prices", "max_age": "5min"}, UsageError),
+        ({"channel": "prices", "where": "type=match"}, UsageError),
+        ({"channel": "/prices"}, UsageError),
+        ({"channel": 8080}, UsageError),
         ({"channel": "prices", "schema": {"price": "no-such-type"}}, SchemaError),
         ({"channel": "prices", "key": "symbol", "time": "symbol"}, SchemaError),
         ({"channel": "ws://127.0.0.1:1", "token": "x"}, UsageError),
@@ -161,6 +235,10 @@ def test_servers_that_cannot_be(rt):
         rt.serve(host="203.0.113.9")
     with pytest.raises(UsageError):
         rt.serve(services=["nope"])
+    with pytest.raises(
+        UsageError, match=r"'prices' is a service and not a host: write services=\['prices'\]"
+    ):
+        rt.serve("prices")
     with pytest.raises(UsageError):
         rt.serve(options={"prices": {"speed": 1}})
     assert rt.servers.alive() == [server]
@@ -185,6 +263,35 @@ def test_a_service_in_a_cell(rt):
 
     stream = rt.connect("values", server=after, name="new")
     assert list(stream.wait(rows=2)["n"]) == [1, 2]
+
+
+def test_one_service_may_be_named_by_itself(rt):
+    """A name is as good as a list of one."""
+    with pytest.raises(Refused, match="it has: none"):
+        rt.serve(services="echo")
+        rt.connect("prices")
+    with pytest.raises(UsageError, match="a service needs a path"):
+        rt.service(print)
+
+
+def test_a_dashboard_shows_what_there_is(rt, monkeypatch):
+    """A stream with no row yet, or no number, is a table; what is neither stream nor widget is refused."""
+    monkeypatch.setattr(running_module, "FIRST_ROW", 0.1)
+    rt.serve()
+
+    @rt.service("/silent")
+    async def silent(channel):
+        """Says nothing."""
+
+    prices, chat = rt.connect("prices"), rt.chat("lobby", name="ada")
+    chat.send("hi")
+    prices.wait()
+    chat.wait()
+    dashboard = rt.dashboard(prices, chat, rt.connect("silent"))
+    assert [type(part).__name__ for part in dashboard.parts] == ["Chart", "Table", "Table"]
+    with pytest.raises(UsageError, match="neither a stream nor a widget"):
+        rt.dashboard("prices")
+    rt.close()
 
 
 def test_two_people_in_a_room(rt):

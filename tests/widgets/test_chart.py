@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from ipywidgets.widgets.widget import _instances
 
-from rtwidgets.errors import SchemaError
+from rtwidgets.errors import SchemaError, UsageError
 from rtwidgets.frames import LiveFrame
 from rtwidgets.loop import peek_errors, take_errors
 from rtwidgets.widgets import Chart
@@ -271,6 +271,21 @@ def test_column_that_cannot_be_drawn_is_refused_with_the_choice(
     with pytest.raises(SchemaError, match=sentence):
         Chart(frame, column, by=by)
     assert set(_instances) == before
+
+
+@pytest.mark.parametrize(
+    ("column", "options", "sentence"),
+    [
+        (["price", "size"], {}, "give one name as text"),
+        ("price", {"window": "1min"}, "give seconds as a number above 0"),
+        ("price", {"window": 0}, "give seconds as a number above 0"),
+        ("price", {"window": -5}, "give seconds as a number above 0"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(frame: LiveFrame, column, options, sentence) -> None:
+    """Each says what to give instead, and leaves no widget behind."""
+    with pytest.raises(UsageError, match=sentence):
+        Chart(frame, column, **options)
 
 
 def test_column_that_proves_wrong_with_the_first_rows_is_told_once(show) -> None:

@@ -13,6 +13,7 @@ const PADDING = 0.08; // of the y range, above and below the lines
 const ANSWER = 250; // milliseconds between two answers while painting is easy
 const EASY = 50; // milliseconds from the arrival of a frame to its picture that are little
 const TOGETHER = 3; // frames that the network may bring at once, at the most
+const TELL = 100; // milliseconds between two changes of the words while the picture moves
 const LATE = 2000; // milliseconds without a frame after which a live chart says that nothing comes
 
 /** What one chart is fed with, whatever views of it there are. */
@@ -30,6 +31,7 @@ class Feed {
     this.heard = 0; // when the last frame came
     this.arrived = null; // when the first frame came that is not painted yet
     this.waiting = 0; // how many such frames there are
+    this.told = 0; // when the words were written last
     this.answered = { at: -Infinity, easy: false }; // when the kernel was told last that a frame was painted
     this.visible = null; // not known yet
     this.words = new Words(model);
@@ -172,6 +174,7 @@ class Feed {
       this.unpainted = 0;
       this.answer(frame);
     }
+    if (began - this.told > TELL) this.tell();
     const detail = { frame, newest: this.newest, took: performance.now() - began };
     document.dispatchEvent(new CustomEvent("rtwidgets:painted", { detail }));
   }
@@ -332,6 +335,7 @@ class Feed {
   }
 
   tell() {
+    this.told = performance.now();
     const words = [this.state];
     if (this.state === "● live" && Number.isFinite(this.rate)) {
       words.push(`${Math.round(this.rate).toLocaleString("en")} rows/s`);
