@@ -119,7 +119,7 @@ def test_a_stream_that_is_lost_for_good_is_told(rt):
     server.stop()
     rt.serve(port=port, token="two")
     until(lambda: stream.state is State.CLOSED)
-    with pytest.raises(BackgroundErrors, match="stream prices: Unauthorized: .* answered 401"):
+    with pytest.raises(BackgroundErrors, match=r"stream prices: Unauthorized: .* answered 401"):
         rt.health()
 
 
