@@ -12,7 +12,7 @@ EXPORTS = {
         "ChannelSource", "Foreign", "ForeignSource", "Intake", "Link", "Missing", "Multiplex", "Reader",
         "Records", "Source", "State", "Subscription",
     },
-    "rtwidgets.engines": {"Engine", "Log", "MemoryEngine", "Run", "open_engine"},
+    "rtwidgets.engines": {"Engine", "Log", "MemoryEngine", "Run", "SqliteEngine", "open_engine"},
     "rtwidgets.frames": {"Bars", "Book", "LiveFrame", "Rows", "Schema"},
     "rtwidgets.server": {"Channel", "Fields", "Hub", "Peer", "Server", "Service", "Statistics"},
     "rtwidgets.services": {

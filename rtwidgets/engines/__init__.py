@@ -10,9 +10,10 @@ from typing import Protocol
 
 from rtwidgets.engines.log import Log, Run
 from rtwidgets.engines.memory import MemoryEngine
+from rtwidgets.engines.sqlite import SqliteEngine
 from rtwidgets.errors import UsageError
 
-__all__ = ["Engine", "Log", "MemoryEngine", "Run", "open_engine"]
+__all__ = ["Engine", "Log", "MemoryEngine", "Run", "SqliteEngine", "open_engine"]
 
 
 class Engine(Protocol):
@@ -39,13 +40,17 @@ class Engine(Protocol):
 
 
 def open_engine(url: str) -> Engine:
-    """Make the engine that a URL names.
+    """Make the engine that a URL names: ``memory://``, or ``sqlite:///file.db`` as `SqliteEngine` reads it.
 
     Raises
     ------
     UsageError
-        When there is no engine for the URL's scheme.
+        When there is no engine for the URL's scheme, or the URL does not say what that engine needs.
+    ServeError
+        When the engine's file cannot be used.
     """
     if url == "memory://":
         return MemoryEngine()
-    raise UsageError(f"there is no engine for {url!r}: use 'memory://'")
+    if url.startswith("sqlite:"):
+        return SqliteEngine.from_url(url)
+    raise UsageError(f"there is no engine for {url!r}: use 'memory://' or 'sqlite:///file.db'")

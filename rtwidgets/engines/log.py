@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 __all__ = ["Log", "Run"]
@@ -75,9 +75,17 @@ class Log:
         """Bytes of encoded data kept."""
         return self._bytes
 
-    def append(self, pieces: list[bytes]) -> int:
-        """Append encoded messages and return the offset of the last one."""
-        now = time.time() * 1000.0
+    def append(self, pieces: list[bytes], *, at: float | None = None) -> int:
+        """Append encoded messages and return the offset of the last one.
+
+        Parameters
+        ----------
+        pieces
+            The messages' encoded data.
+        at
+            When they entered the log, in Unix milliseconds; None is now.
+        """
+        now = time.time() * 1000.0 if at is None else at
         if self._times and now < self._times[-1]:
             now = self._times[-1]  # a clock set back does not make a later message older
         self._pieces.extend(pieces)
@@ -86,6 +94,30 @@ class Log:
         self._trim(now - self.max_age * 1000.0)
         self.appended()
         return self.last
+
+    def restore(self, last: int, newest: Iterable[tuple[float, bytes]]) -> None:
+        """Go on after an offset of the same epoch, with messages that were kept elsewhere.
+
+        Parameters
+        ----------
+        last
+            The offset that the next append comes after.
+        newest
+            Times and data of the messages up to `last`, newest first. As many are taken as the history
+            holds; their age counts from the newest one.
+        """
+        assert self.last == 0
+        times, pieces = self._times, self._pieces
+        for at, piece in newest:
+            oldest = (times[0] if times else at) - self.max_age * 1000.0
+            if len(pieces) == self.max_messages or self._bytes + len(piece) > self.max_bytes or at < oldest:
+                break
+            times.append(at)
+            pieces.append(piece)
+            self._bytes += len(piece)
+        times.reverse()
+        pieces.reverse()
+        self._first = last - len(pieces) + 1
 
     def read(self, after: int, *, limit: int = 1_000, max_bytes: int = 256 * 1024) -> Run:
         """Return messages that come after an offset, oldest first.

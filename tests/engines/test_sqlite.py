@@ -1,0 +1,624 @@
+import asyncio
+import gc
+import itertools
+import sqlite3
+import subprocess
+import sys
+import time as clock
+from contextlib import asynccontextmanager, closing
+
+import pytest
+from blockbuster import blockbuster_ctx
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from rtwidgets.engines import SqliteEngine, open_engine, sqlite
+from rtwidgets.errors import Closed, Refused, ServeError, UsageError
+from rtwidgets.loop import take_errors
+
+KILLS = 5
+JOINED = "messages JOIN channels ON id = channel"
+
+pytestmark = pytest.mark.usefixtures("tidy")
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "logs.db"
+
+
+@asynccontextmanager
+async def opened(path, **options):
+    engine = SqliteEngine(path, **options)
+    try:
+        yield engine
+    finally:
+        await engine.close()
+
+
+def in_file(path, query):
+    """Ask the file, which no engine has open."""
+    with closing(sqlite3.connect(path)) as sql:
+        return sql.execute(query).fetchall()
+
+
+def in_thread(engine, statement, values=()):
+    """Run a statement on the engine's own connection."""
+    return engine._thread.submit(lambda: engine._file.sql.execute(statement, values).fetchall()).result()
+
+
+def everything(log):
+    return log.read(0, limit=10**9, max_bytes=10**9)
+
+
+# What every engine does
+
+
+async def test_messages_get_contiguous_offsets(path):
+    """From 1 in each channel, several at once are together, and the log has them when the publish returns."""
+    async with opened(path) as engine:
+        assert await engine.publish("a", [b"1"]) == 1
+        assert await engine.publish("a", [b"2", b"3"]) == 3
+        assert await engine.publish("b", [b"1"]) == 1
+        log = await engine.open("a")
+        assert log is await engine.open("a")
+        assert log is not await engine.open("b")
+        assert log.read(0).pieces == [b"1", b"2", b"3"]
+        assert await engine.publish("a", []) == 3
+        assert engine.statistics() == (3, 4)
+
+
+async def test_publishes_of_a_channel_keep_their_order(path):
+    """However many wait, and whether or not the channel was opened before."""
+    async with opened(path) as engine:
+        for first in (0, 500):
+            publishes = [engine.publish("a", [b"%d" % n]) for n in range(first, first + 500)]
+            assert await asyncio.gather(*publishes) == list(range(first + 1, first + 501))
+        assert everything(await engine.open("a")).pieces == [b"%d" % n for n in range(1_000)]
+
+
+async def test_many_publishes_share_a_commit(path):
+    """A thousand publishes of a hundred publishers take about ten."""
+
+    async def publisher(engine, name):
+        for n in range(10):
+            await engine.publish(f"channel-{n % 3}", [b"%d" % n], idempotency=f"{name}-{n}")
+
+    async with opened(path) as engine:
+        await asyncio.gather(*(publisher(engine, name) for name in range(100)))
+        assert engine.statistics().messages == 1_000
+        assert engine.statistics().commits <= 20
+
+
+async def test_a_message_is_on_the_disk_before_anybody_reads_it(path):
+    """When the log has it, its transaction is over."""
+    async with opened(path) as engine:
+        log = await engine.open("a")
+        rung = []
+        log.appended = lambda: rung.append((log.last, engine.statistics().messages))
+        await asyncio.gather(*(engine.publish("a", [b"x"]) for _ in range(50)))
+        assert [last for last, _ in rung] == list(range(1, 51))
+        assert all(stored >= last for last, stored in rung)
+
+
+async def test_a_commit_waits_for_the_disk(path):
+    """The file is set up so that a power cut takes nothing that was committed, after a restart as well."""
+    for _ in range(2):
+        async with opened(path) as engine:
+            await engine.publish("a", [b"x"])
+            assert in_thread(engine, "PRAGMA journal_mode") == [("wal",)]
+            assert in_thread(engine, "PRAGMA synchronous") == [(2,)]  # FULL
+            assert in_thread(engine, "PRAGMA fullfsync") == [(1,)]
+            assert in_thread(engine, "PRAGMA application_id") == [(sqlite.APPLICATION_ID,)]
+
+
+async def test_nothing_blocks_the_loop(path):
+    """What takes time is on a thread of its own."""
+    async with opened(path) as engine:
+        with blockbuster_ctx(scanned_modules=["rtwidgets"]):
+            log = await engine.open("a")
+            await asyncio.gather(*(engine.publish("a", [b"x"]) for _ in range(100)))
+            await engine.ping()
+            assert log.last == 100
+
+
+async def test_a_publish_that_is_cancelled_leaves_no_hole(path):
+    """It may land; what comes after it goes on."""
+    async with opened(path) as engine:
+        tasks = [asyncio.create_task(engine.publish("a", [b"%d" % n])) for n in range(3)]
+        await asyncio.sleep(0)
+        tasks[1].cancel()
+        assert await tasks[0] == 1
+        assert await tasks[2] == 3
+        assert (await engine.open("a")).read(0).pieces == [b"0", b"1", b"2"]
+
+
+# A restart
+
+
+async def test_a_reopened_file_goes_on(path, monkeypatch):
+    """With the same epoch, offsets and times, even when the clock was set back meanwhile."""
+    async with opened(path) as engine:
+        for n in range(5):
+            await engine.publish("a", [b"%d" % n, b"and"])
+        await engine.open("empty")
+        before, empty = await engine.open("a"), (await engine.open("empty")).epoch
+        times = everything(before).times
+    assert not path.with_name("logs.db-wal").exists()
+
+    monkeypatch.setattr(clock, "time", lambda: times[-1] / 1000.0 - 60.0)
+    async with opened(path) as engine:
+        after = await engine.open("a")
+        assert (after.epoch, after.first, after.last) == (before.epoch, 1, 10)
+        assert everything(after) == everything(before)
+        assert (await engine.open("empty")).epoch == empty != after.epoch
+        assert (await engine.open("new")).epoch not in {empty, after.epoch}
+        assert await engine.publish("a", [b"more"]) == 11
+        assert everything(after).times == [*times, times[-1]]
+    async with opened(path) as engine:
+        assert await engine.publish("a", [b"more"]) == 12  # without opening it first
+        assert everything(await engine.open("a")).times == [*times, times[-1], times[-1]]
+
+
+async def test_opening_what_is_there_writes_nothing(path):
+    """Only a new channel costs a commit."""
+    async with opened(path) as engine:
+        await engine.publish("a", [b"1"])
+        await engine.open("b")
+        assert engine.statistics() == (2, 1)
+    async with opened(path) as engine:
+        await engine.open("a")
+        await engine.open("b")
+        assert engine.statistics() == (0, 0)
+
+
+async def test_a_reopened_log_has_as_much_as_a_log_holds(path, monkeypatch):
+    """The newest messages, by number, bytes and age."""
+    now = [1_000_000.0]
+    monkeypatch.setattr(clock, "time", lambda: now[0])
+    async with opened(path) as engine:
+        await engine.publish("many", [b"%d" % n for n in range(12_000)])
+        await engine.publish("large", [b"x" * 2**20] * 70)
+        await engine.publish("old", [b"old"] * 3)
+        now[0] += 299
+        await engine.publish("old", [b"newer"] * 2)
+        now[0] += 2
+        await engine.publish("old", [b"new"])
+        logs = {name: await engine.open(name) for name in ("many", "large", "old")}
+    now[0] += 100_000  # how long nobody ran makes nothing older
+    async with opened(path) as engine:
+        for name, before in logs.items():
+            after = await engine.open(name)
+            assert (after.first, after.last, after.size) == (before.first, before.last, before.size)
+            assert everything(after) == everything(before)
+        assert [logs[name].first for name in logs] == [2_001, 7, 4]
+
+
+# Keys
+
+
+async def test_a_key_lands_once(path):
+    """One after the other, racing in one commit, and after a restart; keys are each channel's own."""
+    async with opened(path) as engine:
+        await engine.publish("a", [b"0"])
+        assert await engine.publish("a", [b"1", b"2"], idempotency="k") == 3
+        assert await engine.publish("a", [b"other"], idempotency="k") == 3
+        assert await engine.publish("b", [b"1"], idempotency="k") == 1
+        commits = engine.statistics().commits
+        racing = [engine.publish("a", [b"%d" % n], idempotency="race") for n in range(20)]
+        assert set(await asyncio.gather(*racing, engine.publish("a", [b"4"]))) == {4, 5}
+        assert engine.statistics().commits == commits + 1
+        assert (await engine.open("a")).read(0).pieces == [b"0", b"1", b"2", b"0", b"4"]
+    async with opened(path) as engine:
+        assert await engine.publish("a", [b"again"], idempotency="race") == 4
+        assert await engine.publish("a", [b"again"], idempotency="k") == 3
+        assert await engine.publish("b", [b"again"], idempotency="k") == 1
+        assert (await engine.open("a")).last == 5
+        assert engine.statistics() == (0, 0)
+
+
+async def test_keys_are_forgotten_oldest_first(path, monkeypatch):
+    """The newest are kept, in memory and in the file, whichever channel they belong to."""
+    monkeypatch.setattr(sqlite, "_KEYS_KEPT", 3)
+    async with opened(path) as engine:
+        for key in "abcdef":
+            await engine.publish("x", [b"1"], idempotency=key)
+        assert await engine.publish("x", [b"1"], idempotency="d") == 4
+        assert await engine.publish("x", [b"1"], idempotency="a") == 7
+    async with opened(path) as engine:
+        assert await engine.publish("x", [b"1"], idempotency="e") == 5
+        assert await engine.publish("x", [b"1"], idempotency="b") == 8
+    assert [key for (key,) in in_file(path, "SELECT key FROM keys ORDER BY id")] == ["e", "f", "a", "b"]
+
+
+# Retention
+
+
+async def test_old_messages_leave_the_file(path, monkeypatch):
+    """By number and by age, in every channel, and offsets go on where nothing is left."""
+    now = [1_000_000.0]
+    monkeypatch.setattr(clock, "time", lambda: now[0])
+    async with opened(path) as engine:
+        await engine.publish("many", [b"x"] * 500)
+        await engine.publish("quiet", [b"x"] * 5)
+        epoch = (await engine.open("quiet")).epoch
+    async with opened(path, max_messages=100) as engine:
+        await engine.publish("other", [b"x"])  # the first publish sweeps
+    sizes = f"SELECT name, min(offset), max(offset), count(*) FROM {JOINED} GROUP BY id"
+    assert in_file(path, sizes) == [("many", 401, 500, 100), ("quiet", 1, 5, 5), ("other", 1, 1, 1)]
+    now[0] += 50
+    async with opened(path, max_age=100) as engine:
+        await engine.publish("many", [b"y"] * 10)
+    now[0] += 60
+    async with opened(path, max_age=100) as engine:
+        log = await engine.open("other")
+        await engine.publish("new", [b"x"])
+        assert (log.first, log.last) == (2, 1)
+        log = await engine.open("quiet")
+        assert (log.first, log.last, log.epoch) == (6, 5, epoch)
+        assert await engine.publish("quiet", [b"z"]) == 6
+    assert in_file(path, sizes) == [("many", 501, 510, 10), ("quiet", 6, 6, 1), ("new", 1, 1, 1)]
+
+
+async def test_the_file_stays_bounded_while_it_is_written(path, monkeypatch):
+    """A sweep comes after so many messages, and one that had too much to do is followed by another."""
+    monkeypatch.setattr(sqlite, "_SWEEP_MESSAGES", 100)
+    monkeypatch.setattr(sqlite, "_SWEEP_LIMIT", 200)
+    async with opened(path, max_messages=50) as engine:
+        await engine.publish("a", [b"x"] * 1_000)
+        for _ in range(200):
+            await engine.publish("a", [b"x"] * 10)
+        assert everything(await engine.open("a")).offset == 1  # what is in memory has limits of its own
+    ((first, last),) = in_file(path, "SELECT min(offset), max(offset) FROM messages")
+    assert last == 3_000
+    assert last - first < 50 + 100 + 20
+
+
+async def test_a_sweep_that_fails_is_reported(path):
+    """And publishing goes on."""
+    async with opened(path) as engine:
+        in_thread(
+            engine, "CREATE TEMP TRIGGER no BEFORE DELETE ON messages BEGIN SELECT RAISE(ABORT, 'no'); END"
+        )
+        engine._file._max_messages = 1
+        assert await engine.publish("a", [b"x"] * 3) == 3
+        engine._file._sweep_at = 0.0, 0
+        assert await engine.publish("a", [b"x"]) == 4
+        ((where, error),) = take_errors()
+        assert where.startswith("deleting old messages")
+        assert str(error) == "no"
+    assert in_file(path, "SELECT count(*) FROM messages") == [(4,)]
+
+
+# Errors while it runs
+
+
+async def test_a_full_disk_is_told_and_mended(path):
+    """Nothing half lands, and publishing goes on once there is room."""
+    async with opened(path) as engine:
+        assert await engine.publish("a", [b"1"]) == 1
+        in_thread(engine, "PRAGMA max_page_count = 10")
+        large = [b"x" * 10_000] * 10
+        publishes = [engine.publish("a", large, idempotency="k"), engine.publish("b", large), engine.ping()]
+        failures = await asyncio.gather(*publishes, return_exceptions=True)
+        assert [type(failure) for failure in failures] == [Refused, Refused, type(None)]
+        assert failures[0].code == "not_stored"
+        assert str(failures[0]) == (
+            "the server cannot write logs.db (database or disk is full): make room, or mend its disk"
+        )
+        log = await engine.open("a")
+        assert log.last == 1
+        small = [engine.publish("a", [b"2"]), engine.publish("a", large), engine.publish("a", [b"3"])]
+        assert (await asyncio.gather(*small, return_exceptions=True))[::2] == [2, 3]  # these had room
+        in_thread(engine, "PRAGMA max_page_count = 1000000")
+        assert await engine.publish("a", large, idempotency="k") == 13
+        assert log.read(0).pieces == [b"1", b"2", b"3", *large]
+        assert (await engine.open("b")).last == 0
+    async with opened(path) as engine:
+        assert everything(await engine.open("a")) == everything(log)
+        assert (await engine.open("b")).last == 0
+
+
+async def test_a_disk_that_takes_nothing_fails_a_ping(path):
+    """A ping writes."""
+    async with opened(path) as engine:
+        await engine.ping()
+        in_thread(engine, "PRAGMA query_only = ON")
+        with pytest.raises(Refused, match="cannot write"):
+            await engine.ping()
+        with pytest.raises(Refused, match="cannot write"):
+            await engine.open("a")
+        in_thread(engine, "PRAGMA query_only = OFF")
+        await engine.ping()
+        assert await engine.publish("a", [b"1"]) == 1
+
+
+async def test_a_publish_that_cannot_be_written_does_not_harm_others(path):
+    """Those that were in its batch land; it gets its own error."""
+    async with opened(path) as engine:
+        publishes = [
+            engine.publish("a", [b"1"]),
+            engine.publish("a", [b"2"], idempotency="\ud800"),
+            engine.publish("a", [b"3"]),
+        ]
+        first, second, third = await asyncio.gather(*publishes, return_exceptions=True)
+        assert (first, third) == (1, 2)
+        assert isinstance(second, UnicodeEncodeError)
+        assert (await engine.open("a")).read(0).pieces == [b"1", b"3"]
+
+
+async def test_closing_writes_what_waits(path):
+    """Afterwards there is no more publishing, and closing again does nothing."""
+    engine = SqliteEngine(path)
+    publishes = asyncio.gather(*(engine.publish("a", [b"%d" % n]) for n in range(50)))
+    await asyncio.sleep(0)
+    await asyncio.gather(engine.close(), engine.close())
+    assert await publishes == list(range(1, 51))
+    for call in (engine.publish("a", [b"x"]), engine.open("a"), engine.ping()):
+        with pytest.raises(Closed, match=r"logs\.db was closed"):
+            await call
+    await engine.close()
+    async with opened(path) as again:
+        assert (await again.open("a")).last == 50
+
+
+async def test_a_close_that_is_cancelled_closes(path):
+    """Whoever waits for it next finds it done."""
+    engine = SqliteEngine(path)
+    closing_ = asyncio.create_task(engine.close())
+    await asyncio.sleep(0)
+    closing_.cancel()
+    await engine.close()
+    async with opened(path):
+        pass
+
+
+# Opening
+
+
+@pytest.mark.parametrize(
+    ("url", "options"),
+    [
+        ("sqlite:///x.db", (100_000, 604_800.0)),
+        ("sqlite:///x.db?max_messages=5", (5, 604_800.0)),
+        ("sqlite:///x.db?max_age=1.5&max_messages=7", (7, 1.5)),
+        ("sqlite:///x.db?max_age=inf", (100_000, float("inf"))),
+    ],
+)
+async def test_a_url_names_a_file_and_options(url, options, tmp_path, monkeypatch):
+    """Three slashes for one in the current folder, four for an absolute path."""
+    monkeypatch.chdir(tmp_path)
+    for each in (url, url.replace("x.db", f"{tmp_path}/y%20z.db")):
+        engine = open_engine(each)
+        assert isinstance(engine, SqliteEngine)
+        assert (engine._file._max_messages, engine._file._max_age) == options
+        await engine.publish("a", [b"x"])
+        await engine.close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["x.db", "y%20z.db"]
+    assert repr(engine) == "SqliteEngine('y%20z.db')"
+
+
+@pytest.mark.parametrize(
+    ("url", "sentence"),
+    [
+        ("sqlite:", "names no file: use 'sqlite:///file.db'"),
+        ("sqlite://", "names no file"),
+        ("sqlite:///", "names no file"),
+        ("sqlite:///:memory:", "or 'memory://' to keep nothing"),
+        ("sqlite://x.db", "names no file"),
+        ("sqlite:///x.db?max_message=1", "the options are max_messages=NUMBER and max_age=SECONDS"),
+        ("sqlite:///x.db?max_messages", "is not understood"),
+        ("sqlite:///x.db?max_messages=many", "is not understood"),
+        ("sqlite:///x.db?max_messages=0", "max_messages is 0: give a number above 0"),
+        ("sqlite:///x.db?max_age=-1", "max_age is -1.0: give a number above 0"),
+        ("sqlite:///x.db?max_age=nan", "max_age is nan"),
+        ("sqlite:///nowhere/x.db", "nowhere does not exist: make it, or choose another one"),
+        ("sqlite3:///x.db", "there is no engine for .* use 'memory://' or 'sqlite:///file.db'"),
+    ],
+)
+def test_a_url_that_does_not_do_is_refused(url, sentence, tmp_path, monkeypatch):
+    """With a sentence that says how to write it; no file is made."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match=sentence):
+        open_engine(url)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("path", ["/proc/x.db", "/"])
+def test_a_place_that_cannot_be_written_is_refused(path):
+    """A folder that takes no files, and a folder."""
+    with pytest.raises(ServeError, match=r"cannot write /.*: mend its rights"):
+        SqliteEngine(path)
+
+
+async def test_files_that_are_not_ours_are_refused(path):
+    """And stay as they are: text, another program's database, a newer version's file, a damaged one."""
+    path.write_text("Dear diary, " * 100)
+    with pytest.raises(UsageError, match="is not a database: choose another file"):
+        SqliteEngine(path)
+    assert path.read_text() == "Dear diary, " * 100
+
+    path.unlink()
+    in_file(path, "CREATE TABLE cooking (recipe TEXT)")
+    before = path.read_bytes()
+    with pytest.raises(UsageError, match="is a database of another program"):
+        SqliteEngine(path)
+    assert path.read_bytes() == before
+
+    path.unlink()
+    await SqliteEngine(path).close()
+    in_file(path, f"PRAGMA user_version = {sqlite.SCHEMA_VERSION + 1}")
+    with pytest.raises(UsageError, match=r"version 2 of the file; this one knows 1\): update rtwidgets"):
+        SqliteEngine(path)
+
+    in_file(path, f"PRAGMA user_version = {sqlite.SCHEMA_VERSION}")
+    content = path.read_bytes()
+    path.write_bytes(content[:4096] + b"\xff" * (len(content) - 4096))
+    with pytest.raises(ServeError, match=r"is damaged .*: bring back a copy"):
+        SqliteEngine(path)
+
+
+async def test_an_empty_file_will_do(path):
+    """As `mktemp` makes it, or a crash of the very first start leaves it."""
+    path.touch()
+    async with opened(path) as engine:
+        assert await engine.publish("a", [b"1"]) == 1
+
+
+OPENER = """
+import sys
+from rtwidgets.engines import SqliteEngine
+try:
+    SqliteEngine(sys.argv[1])
+except Exception as error:
+    print(f"{type(error).__name__}: {error}")
+"""
+
+
+def test_a_file_belongs_to_one_engine(path):
+    """A second one is refused, in this process or another, until the first one is closed."""
+    sentence = f"{path} is in use by another server or program: stop it, or choose another file"
+    command = [sys.executable, "-c", OPENER, str(path)]
+    with asyncio.Runner() as runner:
+        engine = SqliteEngine(path)
+        for offset in (1, 2):  # also after it has written
+            with pytest.raises(ServeError) as refused:
+                SqliteEngine(path)
+            assert str(refused.value) == sentence
+            ran = subprocess.run(command, capture_output=True, text=True, check=True)
+            assert ran.stdout == f"ServeError: {sentence}\n"
+            assert runner.run(engine.publish("a", [b"1"])) == offset
+        runner.run(engine.close())
+        assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == ""
+        engine = SqliteEngine(path)
+        assert runner.run(engine.open("a")).last == 2
+        runner.run(engine.close())
+
+
+def test_an_engine_that_was_never_used_lets_go(path):
+    """Of its thread and its file, when it is forgotten: a server may fail to start after it was made."""
+    engine = SqliteEngine(path)
+    (thread,) = engine._thread._threads
+    del engine
+    gc.collect()
+    thread.join(20)
+    assert not thread.is_alive()
+    again = SqliteEngine(path)
+    asyncio.run(again.close())
+
+
+# Crashes
+
+PUBLISHER = """
+import asyncio, itertools, os, sys
+from rtwidgets.engines import SqliteEngine
+
+async def publisher(engine, name):
+    for n in itertools.count():
+        channel, text = f"channel-{n % 2}", f"{sys.argv[2]}-{name}-{n}"
+        offset = await engine.publish(channel, [text.encode(), b"and"], idempotency=text)
+        os.write(1, f"{channel} {offset} {text}\\n".encode())
+
+async def main():
+    engine = SqliteEngine(sys.argv[1])
+    await asyncio.gather(*(publisher(engine, name) for name in range(8)))
+
+asyncio.run(main())
+"""
+
+
+def test_kill_9_loses_nothing_that_was_acknowledged(path):
+    """Each acknowledged message is there once, at its offset, and offsets are contiguous over all lives."""
+    acknowledged, epochs = [], set()
+
+    async def go_on():
+        async with opened(path) as engine:
+            for name, offset, text in acknowledged[-20:]:
+                assert await engine.publish(name, [b"again"], idempotency=text) == int(offset)
+            for name in ("channel-0", "channel-1"):
+                log = await engine.open(name)
+                epochs.add(log.epoch)
+                offset, times, pieces = everything(log)
+                kept = f"SELECT messages.time, data FROM {JOINED} WHERE name = ? AND offset >= ?"
+                assert list(zip(times, pieces, strict=True)) == in_thread(engine, kept, (name, offset))
+
+    for life in range(KILLS):
+        command = [sys.executable, "-c", PUBLISHER, str(path), str(life)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            lines = list(itertools.islice(process.stdout, 200 + 37 * life))
+            process.kill()
+            lines += process.stdout.readlines()  # what it had said before it died
+        assert process.returncode == -9
+        acknowledged += [line.split() for line in lines if line.endswith("\n")]
+        asyncio.run(go_on())
+        rows = in_file(
+            path, "SELECT name, offset, data, messages.time FROM messages JOIN channels ON id = channel"
+        )
+        for name in ("channel-0", "channel-1"):
+            _, offsets, pieces, times = zip(*(row for row in rows if row[0] == name), strict=True)
+            assert offsets == tuple(range(1, len(offsets) + 1))
+            assert list(times) == sorted(times)
+            assert set(pieces[1::2]) == {b"and"}  # what was published together landed together
+            assert len(set(pieces[::2])) == len(pieces) / 2
+        stored = {(name, offset): data for name, offset, data, _ in rows}
+        for name, offset, text in acknowledged:
+            assert stored[name, int(offset) - 1] == text.encode()
+    assert len(epochs) == 2
+    assert len(acknowledged) > 200 * KILLS
+
+
+# Anything in any order
+
+steps = st.lists(
+    st.one_of(
+        st.tuples(
+            st.just("publish"),
+            st.lists(
+                st.tuples(
+                    st.sampled_from("ab"),
+                    st.lists(st.binary(max_size=4), max_size=3),
+                    st.sampled_from([None, "k", "l"]),
+                ),
+                min_size=1,
+                max_size=6,
+            ),
+        ),
+        st.tuples(st.just("restart"), st.none()),
+    ),
+    max_size=12,
+)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps)
+def test_a_file_keeps_what_a_list_would(tmp_path, steps):
+    """Batches of publishes with and without keys, and restarts, agree with a list and a dict of keys."""
+    path = tmp_path / f"{next(_numbers)}.db"
+    lists, landed = {"a": [], "b": []}, {}
+
+    async def scenario():
+        engine = SqliteEngine(path)
+        for kind, batch in steps:
+            if kind == "restart":
+                await engine.close()
+                engine = SqliteEngine(path)
+                continue
+            answers = await asyncio.gather(
+                *(engine.publish(channel, pieces, idempotency=key) for channel, pieces, key in batch)
+            )
+            for (channel, pieces, key), answer in zip(batch, answers, strict=True):
+                if (channel, key) not in landed:
+                    lists[channel] += pieces
+                    landed[channel, key] = len(lists[channel])
+                assert answer == landed[channel, key]
+                if key is None:
+                    del landed[channel, key]
+            for channel, expected in lists.items():
+                run = everything(await engine.open(channel))
+                assert (run.offset, run.pieces) == (1, expected)
+        await engine.close()
+
+    asyncio.run(scenario())
+
+
+_numbers = itertools.count()
