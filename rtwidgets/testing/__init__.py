@@ -1,9 +1,19 @@
 """Tools to test notebooks that hold live streams.
 
-`Lab` opens a notebook in a real JupyterLab in a real browser and runs it.
+`Lab` opens a notebook in a real JupyterLab in a real browser and runs it. `FaultProxy` makes a network fail.
 """
 
+from rtwidgets.testing.faults import FaultProxy, FaultStatistics
 from rtwidgets.testing.lab import Lab
 from rtwidgets.testing.page import CellFailed, KernelDied, LabTimeout, NotebookPage, Theme
 
-__all__ = ["CellFailed", "KernelDied", "Lab", "LabTimeout", "NotebookPage", "Theme"]
+__all__ = [
+    "CellFailed",
+    "FaultProxy",
+    "FaultStatistics",
+    "KernelDied",
+    "Lab",
+    "LabTimeout",
+    "NotebookPage",
+    "Theme",
+]
