@@ -172,6 +172,19 @@ def test_serve_ends_by_a_signal(run, number):
     assert "Traceback" not in "\n".join(server.err)
 
 
+def test_serve_keeps_what_was_said(run, tmp_path):
+    """With an engine that has a file, what was said is there when the server is started again."""
+    for before in ([], ["hello"]):
+        server = run("serve", "chat", "--open", "--json", "--engine", f"sqlite:///{tmp_path}/log.db")
+        with connect(server.ready()["url"] + "/chat/lobby?user=ada", proxy=None) as client:
+            history = json.loads(client.recv())
+            assert [message["text"] for message in history["messages"]] == before
+            client.send('{"text": "hello"}')
+            while '"hello"' not in client.recv():
+                pass
+        assert server.end(signal.SIGTERM) == 0
+
+
 def test_serve_json(run):
     """``--json`` prints one line with the URL, the token and the paths, and the log stays off that stream."""
     server = run("serve", "echo", "chat", "--token", "secret", "--json")

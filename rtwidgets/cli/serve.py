@@ -56,6 +56,13 @@ __all__ = ["serve"]
     help="An option of a service, such as 'prices.symbols={\"GOLD\": 2400}'. May be repeated.",
 )
 @click.option(
+    "--engine",
+    default="memory://",
+    show_default=True,
+    metavar="URL",
+    help="Where logs live: sqlite:///file.db has chat and your own services' channels again after a restart.",
+)
+@click.option(
     "--json", "as_json", is_flag=True, help="Print url, token and paths as a line of JSON when ready."
 )
 @click.option("--verbose", "-v", is_flag=True, help="Log every connection, and tracebacks.")
@@ -72,6 +79,7 @@ def serve(  # noqa: PLR0917 (click passes them by name)
     rate: float | None,
     symbols: tuple[str, ...],
     given_options: list[tuple[str, Any]],
+    engine: str,
     as_json: bool,
     verbose: bool,
 ) -> None:
@@ -105,6 +113,7 @@ def serve(  # noqa: PLR0917 (click passes them by name)
             origins=origins,
             seed=seed,
             options=options,
+            engine=engine,
         )
         try:
             await server.start()

@@ -126,6 +126,7 @@ class Servers:
         seed: int | None = None,
         services: Sequence[str] | None = None,
         options: Mapping[str, Mapping[str, Any]] | None = None,
+        engine: str = "memory://",
         # Who may come, and where it runs
         origins: Sequence[str] = (),
         process: bool = False,
@@ -144,6 +145,10 @@ class Servers:
             Names of the built-in services to offer; all when None.
         options
             By service name, its options: ``{"prices": {"rate": 100, "symbols": ["AAPL"]}}``.
+        engine
+            Where the channels' logs live: ``"memory://"``, or ``"sqlite:///file.db"`` to have them again when
+            the server is started anew. Prices are in memory all the same, unless their option ``durable`` is
+            true.
         origins
             Origins of web pages that may connect, beside loopback ones and files.
         process
@@ -160,7 +165,7 @@ class Servers:
         PortInUse, ServeError
             When it cannot listen.
         UsageError
-            For unknown services or options.
+            For unknown services or options, or an engine's URL that cannot be used.
         """
         if host in BUILT_IN:
             raise UsageError(f"{host!r} is a service and not a host: write services=[{host!r}]")
@@ -172,6 +177,7 @@ class Servers:
             "token": token,
             "seed": seed,
             "options": options,
+            "engine": engine,
             "origins": origins,
         }
         server = RunningServer(None if services is None else list(services), process, config)

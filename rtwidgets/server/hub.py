@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
-from rtwidgets.engines import Engine, Log, Run
+from rtwidgets.engines import Engine, Log, MemoryEngine, Run
 from rtwidgets.errors import Refused
 from rtwidgets.messages import Joined, Left, check_channel, encode_message
 from rtwidgets.server.health import Counts
@@ -39,9 +39,10 @@ class Fields(NamedTuple):
 class Channel:
     """A named log, who follows it and who is present in it."""
 
-    def __init__(self, name: str, log: Log, hub: Hub, fields: Fields) -> None:
+    def __init__(self, name: str, log: Log, engine: Engine, hub: Hub, fields: Fields) -> None:
         self.name = name
         self.log = log
+        self._engine = engine
         self.fields = fields
         self.followers: set[Outbox] = set()
         self.counts = hub.counts
@@ -71,7 +72,7 @@ class Channel:
         UsageError
             When `data` cannot be written as JSON, or is larger than `MAX_MESSAGE` bytes of it.
         """
-        offset = await self._hub.engine.publish(self.name, [encode_message(data)], idempotency=idempotency)
+        offset = await self._engine.publish(self.name, [encode_message(data)], idempotency=idempotency)
         await self._hub.breathe()
         return offset
 
@@ -80,7 +81,7 @@ class Channel:
         pieces = [encode_message(row) for row in rows]
         if not pieces:
             return self.log.last
-        return await self._hub.engine.publish(self.name, pieces)
+        return await self._engine.publish(self.name, pieces)
 
     def encoded(self, encoder: Encoder, after: int) -> tuple[bytes, int]:
         """Return the bytes that a follower at `after` is sent next, and the offset they lead to.
@@ -160,11 +161,12 @@ class Hub:
     Parameters
     ----------
     engine
-        Where the logs live.
+        Where the logs live that outlast the process, if the engine lets them.
     """
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self._memory = MemoryEngine()
         self.counts = Counts()
         self._channels: dict[str, Channel] = {}
         self._rung: set[Channel] = set()
@@ -172,8 +174,17 @@ class Hub:
         self._flushed_at = 0.0
         self._breaths = 0
 
-    async def channel(self, name: str, fields: Fields | None = None) -> Channel:
+    async def channel(self, name: str, fields: Fields | None = None, *, durable: bool = True) -> Channel:
         """Return the channel of a name, making it on first use.
+
+        Parameters
+        ----------
+        name
+            Its name.
+        fields
+            Which fields of its rows are their key and their time; None leaves them as they are.
+        durable
+            Whether its log is the engine's, or in memory whatever the engine is. Counts when it is made.
 
         Raises
         ------
@@ -188,8 +199,10 @@ class Hub:
                 raise Refused(
                     "too_many_channels", f"this server has {MAX_CHANNELS} channels, and makes no more"
                 )
-            log = await self.engine.open(check_channel(name))
-            channel = self._channels.setdefault(name, Channel(name, log, self, fields or Fields()))
+            engine = self.engine if durable else self._memory
+            log = await engine.open(check_channel(name))
+            made = Channel(name, log, engine, self, fields or Fields())
+            channel = self._channels.setdefault(name, made)
             log.appended = lambda: self._ring(channel)
         if fields is not None and fields != channel.fields:
             channel.refit(fields)

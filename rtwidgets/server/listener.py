@@ -21,7 +21,7 @@ from websockets.http11 import Request, Response
 from websockets.protocol import State
 from websockets.typing import Subprotocol
 
-from rtwidgets.engines import open_engine
+from rtwidgets.engines import MemoryEngine, open_engine
 from rtwidgets.errors import ChannelNameError, PortInUse, ServeError, UsageError
 from rtwidgets.loop import report, supervise
 from rtwidgets.messages import MAX_MESSAGE, SUBPROTOCOL, check_channel
@@ -65,7 +65,8 @@ class Server:
     options
         By service name, its options.
     engine
-        URL of where the logs live.
+        URL of where the logs live: ``memory://``, or ``sqlite:///file.db`` to outlast the process. Prices are
+        in memory all the same, unless their option `durable` is set.
 
     Raises
     ------
@@ -97,7 +98,8 @@ class Server:
         self.host = host
         self.port = port
         self.token = None if open else token or secrets.token_urlsafe(24)
-        self.hub = Hub(open_engine(engine))
+        self.hub = Hub(MemoryEngine())
+        self._engine = engine
         self._access = Access(self.token, origins)
         self._open = open
         self._seed = seed
@@ -125,8 +127,21 @@ class Server:
         PortInUse
             When another program has the port.
         ServeError
-            When the host is not an address of this machine, or the port may not be used.
+            When the host is not an address of this machine, the port may not be used, or the engine's file
+            is in use or cannot be written.
+        UsageError
+            When there is no such engine, or its URL does not say what it needs.
         """
+        self.hub.engine = open_engine(self._engine)
+        try:
+            await self._listen()
+        except BaseException:
+            await self.hub.engine.close()
+            raise
+        for service in self._services.values():
+            self._launch(service)
+
+    async def _listen(self) -> None:
         try:
             self._server = await websockets_server.serve(
                 self._converse,
@@ -153,8 +168,6 @@ class Server:
         except OverflowError as error:
             raise ServeError(f"{self.port} is not a port: use 1 to 65535, or 0 for any free one") from error
         self.port = self._server.sockets[0].getsockname()[1]
-        for service in self._services.values():
-            self._launch(service)
 
     async def stop(self) -> None:
         """Take no more clients, stop the services, and close the connections one after the other.

@@ -120,6 +120,8 @@ class Service:
     path: ClassVar[str]
     has_channels: ClassVar[bool] = True
     fields: ClassVar[Fields] = Fields()
+    durable: bool = True
+    """Whether its channels outlast the process where the server's engine lets them."""
 
     def __init__(
         self, hub: Hub, *, seed: int | None = None, options: Mapping[str, Any] | None = None
@@ -135,7 +137,7 @@ class Service:
 
     async def channel(self, params: Mapping[str, str]) -> Channel:
         """Return the channel of a path's named parts."""
-        return await self.hub.channel(self.route.channel(params), self.fields)
+        return await self.hub.channel(self.route.channel(params), self.fields, durable=self.durable)
 
     async def run(self) -> None:
         """Work in the background while the server runs. A failure is reported and stops this service."""

@@ -38,11 +38,15 @@ class Prices(Service):
     """
 
     class Options(msgspec.Struct, forbid_unknown_fields=True):
-        """`rate` is in ticks a second over all symbols; `symbols` is a list, or first prices by symbol."""
+        """`rate` is in ticks a second over all symbols; `symbols` is a list, or first prices by symbol.
+
+        `durable` keeps ticks where the server's engine keeps logs; otherwise they are in memory only.
+        """
 
         rate: Annotated[float, msgspec.Meta(gt=0, le=10_000)] = 30.0
         symbols: list[str] | dict[str, float] = msgspec.field(default_factory=lambda: dict(_START))
         start: datetime | None = None
+        durable: bool = False
 
     name = "prices"
     path = "/prices"
@@ -63,6 +67,7 @@ class Prices(Service):
         self._symbols = list(symbols)
         self._random = random.Random(None if seed is None else f"{seed}/prices")  # noqa: S311 (a toy market)
         self._made = 0
+        self.durable = self.options.durable
         start: datetime | None = self.options.start
         if start is not None and start.tzinfo is None:
             start = start.replace(tzinfo=UTC)

@@ -10,7 +10,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from rtwidgets.errors import PortInUse, Refused, ServeError, UsageError
 from rtwidgets.loop import take_errors
-from rtwidgets.messages import MAX_MESSAGE, Auth, Ping, Pong, encode
+from rtwidgets.messages import MAX_MESSAGE, Auth, Cursor, Ping, Pong, encode
 from rtwidgets.server import Server, Service, listener, session
 from rtwidgets.services import BUILT_IN, Chat, Echo, Prices, RawEcho
 from tests.talking import dial, dial_v1, eventually, raw, upgrade
@@ -65,14 +65,14 @@ def test_an_open_server_is_on_loopback_only():
             Server([Echo], host=host, open=True)
 
 
-def test_what_a_server_cannot_be_made_of():
+async def test_what_a_server_cannot_be_made_of():
     """An empty token, and options of what is not offered."""
     with pytest.raises(UsageError, match="empty token"):
         Server([Echo], token="")
     with pytest.raises(UsageError, match="options for prices, but the services are: chat, echo"):
         Server([Echo, Chat], options={"prices": {}})
     with pytest.raises(UsageError, match="no engine"):
-        Server([Echo], engine="redis://")
+        await Server([Echo], engine="redis://").start()
 
 
 async def test_ipv6_urls_have_brackets():
@@ -460,4 +460,48 @@ async def test_a_stopping_server_turns_newcomers_away():
     await server.stop()
     with pytest.raises((OSError, InvalidStatus)):
         async with dial(server, "/echo"):
+            pass
+
+
+# What outlasts it
+
+
+async def test_a_durable_channel_goes_on_after_a_restart(tmp_path):
+    """A client that comes back with its cursor gets the rest, of the same epoch; prices begin anew."""
+    engine = f"sqlite:///{tmp_path}/log.db"
+    async with Server([Chat, Prices], engine=engine) as server, dial(server, "/chat/a?user=ada") as client:
+        for text in ("one", "two"):
+            await client.send(json.dumps({"text": text}))
+        channel = await server.hub.channel("chat/a")
+        await eventually(lambda: channel.log.last == 2)
+        epochs = {name: (await server.hub.channel(name)).log.epoch for name in ("chat/a", "prices")}
+    async with Server([Chat, Prices], engine=engine) as server, dial_v1(server) as client:
+        answer = await client.subscribe("chat/a", Cursor(epochs["chat/a"], 1))
+        assert (answer.recovered, answer.epoch) == (True, epochs["chat/a"])
+        [(offset, said)] = await client.rows(1)
+        assert (offset, said["text"]) == (2, "two")
+        assert (await client.subscribe("prices")).epoch != epochs["prices"]
+
+
+async def test_prices_are_durable_if_asked(tmp_path):
+    """Their log then goes on like any other."""
+    engine, options = f"sqlite:///{tmp_path}/log.db", {"prices": {"durable": True, "rate": 1_000}}
+    async with Server([Prices], engine=engine, options=options) as server:
+        log = (await server.hub.channel("prices")).log
+        await eventually(lambda: log.last > 10)
+        epoch = log.epoch
+    async with Server([Prices], engine=engine, options=options) as server:
+        log = (await server.hub.channel("prices")).log
+        assert (log.epoch, log.last > 10) == (epoch, True)
+
+
+async def test_a_file_in_use_is_no_place_for_a_second_server(tmp_path):
+    """It says so, and a server that could not listen has let go of the file."""
+    engine = f"sqlite:///{tmp_path}/log.db"
+    async with Server([Chat], engine=engine) as server:
+        with pytest.raises(ServeError, match="in use by another server"):
+            await Server([Chat], engine=engine).start()
+        with pytest.raises(PortInUse):
+            await Server([Chat], engine=f"sqlite:///{tmp_path}/other.db", port=server.port).start()
+        async with Server([Chat], engine=f"sqlite:///{tmp_path}/other.db"):
             pass
