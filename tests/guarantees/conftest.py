@@ -23,7 +23,7 @@ def rt(tidy):
 
 @pytest.fixture
 def linked(rt, monkeypatch):
-    """Makes a server with one channel; returns a stream of it, one that comes through a proxy, and the proxy."""
+    """Makes a server with one channel; returns a stream of it, one through a proxy, and the proxy."""
     monkeypatch.setattr(link, "Backoff", partial(Backoff, 0.02, 0.1))
     held = lease()
     proxies = []
