@@ -109,6 +109,20 @@ async def nothing(coroutine, seconds=0.1):
         await asyncio.wait_for(coroutine, seconds)
 
 
+@pytest.fixture
+def ways(monkeypatch):
+    """What the proxy holds: two ways of each connection, the one to the server first."""
+    made = []
+
+    class Noted(faults_._Way):
+        def __init__(self, *args):
+            super().__init__(*args)
+            made.append(self)
+
+    monkeypatch.setattr(faults_, "_Way", Noted)
+    return made
+
+
 # Without a fault
 
 
@@ -283,16 +297,8 @@ async def test_a_sender_is_held_back(faults):
         await pushing
 
 
-async def test_many_small_pieces_are_held_in_bounds(monkeypatch):
+async def test_many_small_pieces_are_held_in_bounds(ways, monkeypatch):
     """What each piece costs is counted, so that a million of one byte do not fill the memory."""
-    ways = []
-
-    class Noted(faults_._Way):
-        def __init__(self, *args):
-            super().__init__(*args)
-            ways.append(self)
-
-    monkeypatch.setattr(faults_, "_Way", Noted)
     monkeypatch.setattr(faults_, "_IN_FLIGHT", 100 * (faults_._OVERHEAD + 1))
     async with line(latency=3600) as (proxy, client, server):
         await eventually(lambda: ways)
@@ -336,6 +342,22 @@ async def test_a_black_hole_and_its_end():
         await asyncio.wait_for(pong, BOUND)
         for n in range(100):
             assert await asyncio.wait_for(connection.recv(), BOUND) == f"{n}" * 1000
+
+
+async def test_a_black_hole_reads_no_more(ways):
+    """What is sent waits at its sender, but for the one read that was under way."""
+    async with line() as (proxy, client, server):
+        await eventually(lambda: ways)
+        await client.send(b"before")
+        assert await server.take(6) == b"before"
+        proxy.black_hole()
+        for _ in range(100):
+            client.writer.write(b"x")
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        assert ways[0].queue.qsize() <= 1
+        proxy.heal()
+        assert await server.take(100) == b"x" * 100
 
 
 @pytest.mark.parametrize("how", ["end", "reset"])
@@ -389,16 +411,34 @@ async def test_reset_resets_both_ends():
 
 
 async def test_cut_ends_both_ends():
-    """Open connections end as if both peers had closed them, even with bytes that nobody has read."""
-    async with Listening() as listening, FaultProxy("127.0.0.1", listening.port) as proxy:
-        ends = [*await listening.both(proxy)]
-        proxy.black_hole()
-        ends.append(await listening.dial(proxy))
-        await ends[-1].send(b"x" * 1000)
-        await eventually(lambda: proxy.connections == 2)
+    """Open connections end as if both peers had closed them."""
+    async with line() as (proxy, client, server):
         proxy.cut()
-        for end in ends:
-            assert await end.rest() == b""
+        assert await client.rest() == b""
+        assert await server.rest() == b""
+        assert proxy.statistics().cuts == 1
+
+
+@pytest.mark.parametrize("busy", ["bytes that nobody has read", "bytes that are being written"])
+async def test_cut_is_no_reset(busy):
+    """Whatever goes on, a client that looks later finds what came before, and an end."""
+    async with Listening() as listening, FaultProxy("127.0.0.1", listening.port, chunk=1) as proxy:
+        if busy == "bytes that nobody has read":
+            proxy.black_hole()
+        with socket.create_connection(("127.0.0.1", proxy.port)) as sock:
+            sock.sendall(b"x" * 1000)
+            await eventually(lambda: proxy.connections == 1)
+            if busy == "bytes that are being written":
+                server = await listening.accepted()
+                await server.send(b"y" * 10_000)
+                await eventually(lambda: proxy.statistics().bytes_to_client > 10)
+            proxy.cut()
+            passed = proxy.statistics().bytes_to_client
+            await eventually(lambda: not proxy._ending)
+            assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
+            sock.settimeout(BOUND)
+            received = b"".join(iter(lambda: sock.recv(65536), b""))
+            assert received == b"y" * passed
 
 
 async def test_a_connection_may_be_cut_before_it_began():
