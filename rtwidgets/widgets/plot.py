@@ -80,12 +80,13 @@ class Plot(ipywidgets.VBox):  # type: ignore[misc]
         self._range_at = self._noticed_at = -1e9
         self._failed = ""
         # The axis line turns down at its ends, into what is written there.
-        x_axis = bqplot.Axis(scale=x, label=labels[0], tick_style={"transform": "translateY(5px)"})
+        down = {"transform": "translateY(5px)"}
+        x_axis = bqplot.Axis(scale=x, label=labels[0], label_offset="36px", tick_style=down)
         y_axis = bqplot.Axis(scale=y, label=labels[1], side="left", label_offset="5em")
         self._figure = bqplot.Figure(
             marks=list(marks),
             axes=[x_axis, y_axis],
-            fig_margin={"top": 14, "bottom": 46, "left": 88, "right": 24},
+            fig_margin={"top": 14, "bottom": 52, "left": 88, "right": 24},
             padding_x=0.0,
             animation_duration=0,
             layout=ipywidgets.Layout(width="100%", height="320px"),

@@ -104,6 +104,7 @@ class Feed {
       return;
     }
     if (content.full) {
+      this.told = 0; // so that the words go with this picture
       for (const series of this.series) series.take("r", new Float64Array(0), new Float64Array(0));
     } else if (content.f !== this.last + 1) {
       if (this.last) this.say({ lost: true });
