@@ -254,7 +254,7 @@ class Table:
         if self.max_rows is not None:
             carried = carried[-self.max_rows :]
         in_front, live = len(carried), self.end - self.start
-        self.capacity = max(MIN_CAPACITY, 2 * (in_front + live + rows))
+        self.capacity = _rounded(2 * (in_front + live + rows))
         for position, old in enumerate(self.columns):
             data = old.kind.buffer(self.capacity).astype(old.data.dtype, copy=False)
             data[..., :in_front] = old.data[..., carried]
@@ -278,6 +278,12 @@ class Table:
         if state != self.state:
             self.state = state
         return self.state
+
+
+def _rounded(rows: int) -> int:
+    """Return a capacity for so many rows, one of few: the allocator finds room of the same size again."""
+    step = max(MIN_CAPACITY, 1 << (rows.bit_length() - 4))
+    return -(-rows // step) * step
 
 
 def _without_spare(column: Column, rows: int) -> Column:
