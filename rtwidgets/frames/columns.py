@@ -282,7 +282,7 @@ class Table:
 
 def _rounded(rows: int) -> int:
     """Return a capacity for so many rows, one of few: the allocator finds room of the same size again."""
-    step = max(MIN_CAPACITY, 1 << (rows.bit_length() - 4))
+    step = max(MIN_CAPACITY, (1 << rows.bit_length()) // 16)
     return -(-rows // step) * step
 
 

@@ -451,6 +451,15 @@ def test_plain_rows_take_the_fast_way(monkeypatch):
 # Retention
 
 
+@pytest.mark.parametrize("max_rows", [1, 2, 3])
+def test_a_frame_of_few_rows_goes_on(max_rows):
+    """It keeps that many however often its buffers are full."""
+    frame = LiveFrame(max_rows)
+    for n in range(3_000):
+        frame.extend([{"n": n}])
+    assert frame.df["n"].tolist() == list(range(3_000 - max_rows, 3_000))
+
+
 def test_rows_leave_by_age():
     """Rows older than the newest time less max_age leave, from the front only."""
     frame = LiveFrame(max_age=10)
