@@ -79,6 +79,7 @@ bench: $(VENV)/.installed-bench browser
 	@$(BIN)/python -m benchmarks.imports
 	@$(BIN)/python -m benchmarks.memory
 	@$(BIN)/python -m benchmarks.stalled
+	@$(BIN)/python -m benchmarks.durable
 	@$(BIN)/python -m benchmarks.chart
 
 .PHONY: shots

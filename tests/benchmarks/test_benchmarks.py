@@ -48,3 +48,9 @@ def test_stalled():
     """The others get all that is published."""
     pytest.importorskip("psutil")
     assert run("stalled", "--seconds=3", "--clients=2")["deliveries_per_s"] > 10_000
+
+
+def test_durable():
+    """Many publishers share commits, so that each costs less than one of its own."""
+    found = run("durable", "--rounds=1", "--seconds=0.2")
+    assert found["publishers_100"]["rate"] > found["publishers_100"]["commits"] > 0

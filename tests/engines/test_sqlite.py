@@ -228,6 +228,8 @@ async def test_keys_are_forgotten_oldest_first(path, monkeypatch):
     async with opened(path) as engine:
         assert await engine.publish("x", [b"1"], idempotency="e") == 5
         assert await engine.publish("x", [b"1"], idempotency="b") == 8
+        assert await engine.publish("x", [b"1"], idempotency="f") == 6
+        assert await engine.publish("x", [b"1"], idempotency="a") == 7
     assert [key for (key,) in in_file(path, "SELECT key FROM keys ORDER BY id")] == ["e", "f", "a", "b"]
 
 
@@ -272,6 +274,17 @@ async def test_the_file_stays_bounded_while_it_is_written(path, monkeypatch):
     ((first, last),) = in_file(path, "SELECT min(offset), max(offset) FROM messages")
     assert last == 3_000
     assert last - first < 50 + 100 + 20
+
+
+async def test_a_sweep_does_not_take_long(path, monkeypatch):
+    """It deletes so many messages at the most, and leaves the rest to the next one."""
+    monkeypatch.setattr(sqlite, "_SWEEP_LIMIT", 200)
+    async with opened(path, max_messages=50) as engine:
+        await engine.publish("a", [b"x"] * 300)
+        await engine.publish("b", [b"x"] * 300)
+        for left in ([100, 300], [50, 150], [50, 50]):
+            engine._thread.submit(engine._file._sweep).result()
+            assert in_thread(engine, "SELECT count(*) FROM messages GROUP BY channel") == [(n,) for n in left]
 
 
 async def test_a_sweep_that_fails_is_reported(path):
@@ -350,10 +363,11 @@ async def test_a_publish_that_cannot_be_written_does_not_harm_others(path):
 async def test_closing_writes_what_waits(path):
     """Afterwards there is no more publishing, and closing again does nothing."""
     engine = SqliteEngine(path)
-    publishes = asyncio.gather(*(engine.publish("a", [b"%d" % n]) for n in range(50)))
-    await asyncio.sleep(0)
-    await asyncio.gather(engine.close(), engine.close())
-    assert await publishes == list(range(1, 51))
+    answers = [engine._submit("a", [b"%d" % n]) for n in range(50)]
+    other = asyncio.create_task(engine.close())
+    await engine.close()
+    await other
+    assert [answer.result() for answer in answers] == list(range(1, 51))
     for call in (engine.publish("a", [b"x"]), engine.open("a"), engine.ping()):
         with pytest.raises(Closed, match=r"logs\.db was closed"):
             await call
