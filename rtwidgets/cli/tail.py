@@ -88,6 +88,7 @@ def tail(  # noqa: PLR0917 (click passes them by name)
     where = dict(wanted) or None
 
     import rtwidgets as rt
+    from rtwidgets.client.link import WANTED_AS_ARGUMENT, WANTED_IN_URL
 
     try:
         with contextlib.suppress(KeyboardInterrupt):
@@ -107,7 +108,9 @@ def tail(  # noqa: PLR0917 (click passes them by name)
                 )
             run_until_told(_show(stream, rows) if table else _follow(stream, rows, click.echo))
     except Unauthorized as error:
-        reason = error.reason.replace("Pass token=… with", "Pass --token with")
+        reason = error.reason
+        for advice in (WANTED_AS_ARGUMENT, WANTED_IN_URL):
+            reason = reason.replace(advice, "Pass --token with the token that the server printed")
         raise Unauthorized(error.url, reason) from error
     finally:
         rt.stop()

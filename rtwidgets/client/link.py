@@ -26,7 +26,7 @@ from rtwidgets.client.inbox import MAX_SIZE, Inbox
 from rtwidgets.errors import ConnectError, Forbidden, NotFound, Unauthorized, Unreachable
 from rtwidgets.loop import report
 
-__all__ = ["Link", "State", "explain"]
+__all__ = ["WANTED_AS_ARGUMENT", "WANTED_IN_URL", "Link", "State", "explain"]
 
 _logger = logging.getLogger("rtwidgets.client")
 
