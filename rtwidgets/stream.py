@@ -322,13 +322,13 @@ class Stream:
         """Return what is odd about the rows so far, and where to look."""
         frame, source, doubts = self.frame, self._source, []
         if rejected := frame.rejected_count:
-            last = frame.rejected["reason"].iloc[-1]
-            doubts.append(f"rejected: {rejected:,}, the last one because: {last} (see .rejected)")
+            reason = frame.rejected_reason
+            doubts.append(f"rejected: {rejected:,}, the last one because: {reason} (see .rejected)")
         if source.skipped:
             doubts.append(f"not taken by where=: {source.skipped:,}")
         if gaps := len(source.gaps):
             doubts.append(f"gaps: {gaps} (see .gaps)")
-        if frame.total and frame.key is not None and frame.latest.empty:
+        if frame.total and frame.key is not None and not frame.has_keys:
             doubts.append(f"no row has a {frame.key!r}, which is to be the key")
         return doubts
 

@@ -304,6 +304,17 @@ class LiveFrame:
         return self._intake.rejected.count
 
     @property
+    def rejected_reason(self) -> str:
+        """Why the last rejection was one; empty when there was none."""
+        return self._intake.rejected.reason
+
+    @property
+    def has_keys(self) -> bool:
+        """Whether any row so far had a value in the key column."""
+        with self._lock:
+            return bool(len(self._table.latest_positions()))
+
+    @property
     def schema(self) -> Schema:
         """Columns and the names of their dtypes, as they are now."""
         return Schema({column.name: column.kind.dtype for column in self._table.state.columns})

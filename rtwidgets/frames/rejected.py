@@ -55,6 +55,11 @@ class Rejected:
             Rejection(misfit.column[:VALUE_LENGTH], value, misfit.reason, offset, _text(row, ROW_LENGTH))
         )
 
+    @property
+    def reason(self) -> str:
+        """Why the last one was refused; empty when there was none."""
+        return self._kept[-1].reason if self._kept else ""
+
     def frame(self) -> pd.DataFrame:
         """Return the kept rejections, oldest first; offset is nullable Int64, the rest `str`."""
         frame = pd.DataFrame(list(self._kept), columns=list(Rejection._fields))
