@@ -7,7 +7,7 @@
 `keyed_100`
     The same with an idempotency key a publish.
 `busy_100`
-    The same as `publishers_100`, while the loop's thread is kept busy, in turns of half a millisecond.
+    The same as `publishers_100`, while another thread runs Python without a pause, as a cell of a notebook may.
 
 Each has `rate`, in messages a second, `commits`, in transactions a second, and `p50_ms` and `p99_ms`, the
 milliseconds that a publish took. They take turns, in rounds, because the speed of a disk changes from one
@@ -23,9 +23,10 @@ import json
 import sqlite3
 import statistics
 import tempfile
+import threading
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -57,6 +58,24 @@ def bare(path: Path, seconds: float) -> Round:
         return rate, rate, times
 
 
+@contextmanager
+def working() -> Iterator[None]:
+    """Keep another thread busy with Python."""
+    ended = threading.Event()
+
+    def work() -> None:
+        while not ended.is_set():
+            pass
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
 def through_engine(
     path: Path, seconds: float, *, publishers: int, keyed: bool = False, busy: bool = False
 ) -> Round:
@@ -73,23 +92,14 @@ def through_engine(
             if now > end:
                 return
 
-    async def work() -> None:
-        while True:
-            end = time.perf_counter() + 0.0005
-            while time.perf_counter() < end:
-                pass
-            await asyncio.sleep(0)
-
     async def measure() -> Round:
         engine = SqliteEngine(path)
         await engine.open("prices")
         begun = engine.statistics()
-        other = asyncio.create_task(work()) if busy else None
         start = time.perf_counter()
-        await asyncio.gather(*(publisher(engine, name, start + seconds) for name in range(publishers)))
-        took = time.perf_counter() - start
-        if other is not None:
-            other.cancel()
+        with working() if busy else nullcontext():
+            await asyncio.gather(*(publisher(engine, name, start + seconds) for name in range(publishers)))
+            took = time.perf_counter() - start
         done = engine.statistics()
         await engine.close()
         assert done.messages - begun.messages == len(times)
