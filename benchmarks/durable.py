@@ -7,7 +7,7 @@
 `keyed_100`
     The same with an idempotency key a publish.
 `busy_100`
-    The same as `publishers_100`, while another thread runs Python without a pause, as a cell of a notebook may.
+    The same as `publishers_100`, while another thread runs Python without a pause, as a cell may.
 
 Each has `rate`, in messages a second, `commits`, in transactions a second, and `p50_ms` and `p99_ms`, the
 milliseconds that a publish took. They take turns, in rounds, because the speed of a disk changes from one
