@@ -10,6 +10,7 @@ from typing import Protocol
 
 from rtwidgets.engines.log import Log, Run
 from rtwidgets.engines.memory import MemoryEngine
+from rtwidgets.engines.retention import split_url
 from rtwidgets.engines.sqlite import SqliteEngine
 from rtwidgets.errors import UsageError
 
@@ -42,6 +43,8 @@ class Engine(Protocol):
 def open_engine(url: str) -> Engine:
     """Make the engine that a URL names: ``memory://``, or ``sqlite:///file.db`` as `SqliteEngine` reads it.
 
+    How much of each channel is kept may follow: ``memory://?max_messages=200000&max_bytes=100000000&max_age=3600``.
+
     Raises
     ------
     UsageError
@@ -49,8 +52,9 @@ def open_engine(url: str) -> Engine:
     ServeError
         When the engine's file cannot be used.
     """
-    if url == "memory://":
-        return MemoryEngine()
+    if url.partition("?")[0] == "memory://":
+        _, limits = split_url(url)
+        return MemoryEngine(**limits)
     if url.startswith("sqlite:"):
         return SqliteEngine.from_url(url)
     raise UsageError(f"there is no engine for {url!r}: use 'memory://' or 'sqlite:///file.db'")

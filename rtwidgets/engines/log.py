@@ -53,7 +53,7 @@ class Log:
         self.max_bytes = max_bytes
         self.max_age = max_age
         self.appended: Callable[[], None] = lambda: None
-        """Called after each append, on the thread that made it: the hub's bell."""
+        """Called after each append, on the thread that made it and before anything leaves: the hub's bell."""
         self._pieces: list[bytes] = []
         self._times: list[float] = []
         self._bytes = 0
@@ -91,8 +91,8 @@ class Log:
         self._pieces.extend(pieces)
         self._times.extend([now] * len(pieces))
         self._bytes += sum(map(len, pieces))
-        self._trim(now - self.max_age * 1000.0)
         self.appended()
+        self._trim(now - self.max_age * 1000.0)
         return self.last
 
     def restore(self, last: int, newest: Iterable[tuple[float, bytes]]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from rtwidgets.engines.log import Log
+from rtwidgets.engines.retention import Retention
 
 __all__ = ["MemoryEngine"]
 
@@ -12,9 +13,25 @@ _KEYS_KEPT = 10_000
 
 
 class MemoryEngine:
-    """The default engine. Nothing survives the process; offsets begin anew with a new epoch."""
+    """The default engine. Nothing survives the process; offsets begin anew with a new epoch.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    max_messages, max_bytes, max_age
+        How much of each channel is kept: messages, bytes of encoded data, seconds. Who comes back later than
+        that is told of a gap.
+
+    Raises
+    ------
+    UsageError
+        When a number is not above 0.
+    """
+
+    def __init__(
+        self, *, max_messages: int = 10_000, max_bytes: int = 64 * 2**20, max_age: float = 300.0
+    ) -> None:
+        self._retention = Retention(max_messages, max_bytes, max_age)
+        self._retention.check()
         self._logs: dict[str, Log] = {}
         self._landed: OrderedDict[tuple[str, str], int] = OrderedDict()
 
@@ -45,5 +62,5 @@ class MemoryEngine:
     def _log(self, channel: str) -> Log:
         log = self._logs.get(channel)
         if log is None:
-            log = self._logs[channel] = Log()
+            log = self._logs[channel] = self._retention.log()
         return log

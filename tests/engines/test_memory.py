@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from rtwidgets.engines import MemoryEngine, memory, open_engine
@@ -52,8 +54,43 @@ async def test_a_closed_engine_has_forgotten_everything():
     assert (log.last, log.epoch == epoch) == (0, False)
 
 
-def test_an_engine_is_named_by_its_url():
-    """Unknown ones are refused with those there are."""
-    assert isinstance(open_engine("memory://"), MemoryEngine)
-    with pytest.raises(UsageError, match="use 'memory://'"):
-        open_engine("redis://localhost")
+async def test_a_log_keeps_what_its_engine_was_told():
+    """And no more."""
+    engine = MemoryEngine(max_messages=3)
+    await engine.publish("a", [b"1", b"2", b"3", b"4"])
+    assert (await engine.open("a")).read(0).pieces == [b"2", b"3", b"4"]
+
+
+@pytest.mark.parametrize(
+    ("url", "limits"),
+    [
+        ("memory://", (10_000, 2**26, 300.0)),
+        ("memory://?max_messages=200000&max_age=3600", (200_000, 2**26, 3_600.0)),
+        ("memory://?max_bytes=5&max_age=inf", (10_000, 5, float("inf"))),
+    ],
+)
+async def test_an_engine_is_named_by_its_url(url, limits):
+    """With how much of each channel it keeps."""
+    engine = open_engine(url)
+    assert isinstance(engine, MemoryEngine)
+    log = await engine.open("a")
+    assert (log.max_messages, log.max_bytes, log.max_age) == limits
+
+
+@pytest.mark.parametrize(
+    ("url", "sentence"),
+    [
+        ("redis://localhost", "use 'memory://'"),
+        ("redis://localhost?db=1", "use 'memory://'"),
+        ("memory://here", "there is no engine for 'memory://here'"),
+        ("memory://?max_message=1", "the options are max_messages=NUMBER, max_bytes=NUMBER and max_age=SEC"),
+        ("memory://?max_messages=many", "'max_messages=many' at the end of 'memory://"),
+        ("memory://?max_messages=0", "max_messages is 0: give a number above 0"),
+        ("memory://?max_bytes=-1", "max_bytes is -1: give a number above 0"),
+        ("memory://?max_age=nan", "max_age is nan: give a number above 0"),
+    ],
+)
+def test_a_url_that_does_not_do_is_refused(url, sentence):
+    """With a sentence that says how to write it."""
+    with pytest.raises(UsageError, match=re.escape(sentence)):
+        open_engine(url)

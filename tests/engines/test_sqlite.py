@@ -12,11 +12,10 @@ from blockbuster import blockbuster_ctx
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rtwidgets.engines import SqliteEngine, open_engine, sqlite
+from rtwidgets.engines import SqliteEngine, open_engine, sqlite_file
 from rtwidgets.errors import Closed, Refused, ServeError, UsageError
 from rtwidgets.loop import take_errors
 
-KILLS = 5
 JOINED = "messages JOIN channels ON id = channel"
 
 pytestmark = pytest.mark.usefixtures("tidy")
@@ -109,7 +108,7 @@ async def test_a_commit_waits_for_the_disk(path):
             assert in_thread(engine, "PRAGMA journal_mode") == [("wal",)]
             assert in_thread(engine, "PRAGMA synchronous") == [(2,)]  # FULL
             assert in_thread(engine, "PRAGMA fullfsync") == [(1,)]
-            assert in_thread(engine, "PRAGMA application_id") == [(sqlite.APPLICATION_ID,)]
+            assert in_thread(engine, "PRAGMA application_id") == [(sqlite_file.APPLICATION_ID,)]
 
 
 async def test_nothing_blocks_the_loop(path):
@@ -176,22 +175,50 @@ async def test_a_reopened_log_has_as_much_as_a_log_holds(path, monkeypatch):
     """The newest messages, by number, bytes and age."""
     now = [1_000_000.0]
     monkeypatch.setattr(clock, "time", lambda: now[0])
-    async with opened(path) as engine:
-        await engine.publish("many", [b"%d" % n for n in range(12_000)])
-        await engine.publish("large", [b"x" * 2**20] * 70)
+    limits = {"max_messages": 10_000, "max_age": 300.0}
+    async with opened(path, **limits) as engine:
         await engine.publish("old", [b"old"] * 3)
         now[0] += 299
         await engine.publish("old", [b"newer"] * 2)
         now[0] += 2
         await engine.publish("old", [b"new"])
+        await engine.publish("many", [b"%d" % n for n in range(12_000)])
+        await engine.publish("large", [b"x" * 2**20] * 70)
         logs = {name: await engine.open(name) for name in ("many", "large", "old")}
-    now[0] += 100_000  # how long nobody ran makes nothing older
-    async with opened(path) as engine:
+    async with opened(path, **limits) as engine:
         for name, before in logs.items():
             after = await engine.open(name)
             assert (after.first, after.last, after.size) == (before.first, before.last, before.size)
             assert everything(after) == everything(before)
         assert [logs[name].first for name in logs] == [2_001, 7, 4]
+
+
+async def test_all_that_the_file_keeps_can_be_read(path, monkeypatch):
+    """While it runs and after a restart: more messages than a log in memory has, and older ones."""
+    now = [1_000_000.0]
+    monkeypatch.setattr(clock, "time", lambda: now[0])
+    pieces = [b"%d" % n for n in range(100_000)]
+    async with opened(path) as engine:
+        await engine.publish("a", pieces[:50_000])
+        now[0] += 6 * 86_400  # days
+        await engine.publish("a", pieces[50_000:])
+        before = everything(await engine.open("a"))
+        assert before.pieces == pieces
+    async with opened(path) as engine:
+        assert everything(await engine.open("a")) == before
+
+
+async def test_others_go_on_while_a_long_channel_is_loaded(path):
+    """The loop has its turns; only what wants the file waits."""
+    async with opened(path) as engine:
+        await engine.publish("a", [b"x"] * 100_000)
+    async with opened(path) as engine:
+        opening, turns = asyncio.ensure_future(engine.open("a")), 0
+        while not opening.done():
+            await asyncio.sleep(0.001)
+            turns += 1
+        assert (await opening).first == 1
+        assert turns > 2
 
 
 # Keys
@@ -219,7 +246,7 @@ async def test_a_key_lands_once(path):
 
 async def test_keys_are_forgotten_oldest_first(path, monkeypatch):
     """The newest are kept, in memory and in the file, whichever channel they belong to."""
-    monkeypatch.setattr(sqlite, "_KEYS_KEPT", 3)
+    monkeypatch.setattr(sqlite_file, "_KEYS_KEPT", 3)
     async with opened(path) as engine:
         for key in "abcdef":
             await engine.publish("x", [b"1"], idempotency=key)
@@ -262,15 +289,33 @@ async def test_old_messages_leave_the_file(path, monkeypatch):
     assert in_file(path, sizes) == [("many", 501, 510, 10), ("quiet", 6, 6, 1), ("new", 1, 1, 1)]
 
 
+async def test_what_is_too_large_together_leaves_the_file(path, monkeypatch):
+    """The newest messages stay that have so many bytes, in memory and, after a sweep, in the file."""
+    monkeypatch.setattr(sqlite_file, "_SWEEP_MESSAGES", 100)
+    sizes = f"SELECT name, min(offset), max(offset), sum(length(data)) FROM {JOINED} GROUP BY id"
+    async with opened(path, max_bytes=10_000) as engine:
+        for n in range(300):
+            await engine.publish("a", [b"x" * (n % 7 * 10)] * 5)
+        log = await engine.open("a")
+        assert 9_900 < log.size <= 10_000
+        engine._thread.submit(engine._file._sweep).result()
+        assert in_thread(engine, sizes) == [("a", log.first, 1_500, log.size)]
+        await engine.publish("b", [b"x" * 100] * 20)
+    async with opened(path, max_bytes=1_000) as engine:  # what was kept before may be too much now
+        await engine.open("b")
+        engine._thread.submit(engine._file._sweep).result()
+        assert in_thread(engine, sizes) == [("a", log.first, 1_500, log.size), ("b", 11, 20, 1_000)]
+
+
 async def test_the_file_stays_bounded_while_it_is_written(path, monkeypatch):
     """A sweep comes after so many messages, and one that had too much to do is followed by another."""
-    monkeypatch.setattr(sqlite, "_SWEEP_MESSAGES", 100)
-    monkeypatch.setattr(sqlite, "_SWEEP_LIMIT", 200)
+    monkeypatch.setattr(sqlite_file, "_SWEEP_MESSAGES", 100)
+    monkeypatch.setattr(sqlite_file, "_SWEEP_LIMIT", 200)
     async with opened(path, max_messages=50) as engine:
         await engine.publish("a", [b"x"] * 1_000)
         for _ in range(200):
             await engine.publish("a", [b"x"] * 10)
-        assert everything(await engine.open("a")).offset == 1  # what is in memory has limits of its own
+        assert everything(await engine.open("a")).offset == 2_951
     ((first, last),) = in_file(path, "SELECT min(offset), max(offset) FROM messages")
     assert last == 3_000
     assert last - first < 50 + 100 + 20
@@ -278,7 +323,7 @@ async def test_the_file_stays_bounded_while_it_is_written(path, monkeypatch):
 
 async def test_a_sweep_does_not_take_long(path, monkeypatch):
     """It deletes so many messages at the most, and leaves the rest to the next one."""
-    monkeypatch.setattr(sqlite, "_SWEEP_LIMIT", 200)
+    monkeypatch.setattr(sqlite_file, "_SWEEP_LIMIT", 200)
     async with opened(path, max_messages=50) as engine:
         await engine.publish("a", [b"x"] * 300)
         await engine.publish("b", [b"x"] * 300)
@@ -289,11 +334,10 @@ async def test_a_sweep_does_not_take_long(path, monkeypatch):
 
 async def test_a_sweep_that_fails_is_reported(path):
     """And publishing goes on."""
-    async with opened(path) as engine:
+    async with opened(path, max_messages=1) as engine:
         in_thread(
             engine, "CREATE TEMP TRIGGER no BEFORE DELETE ON messages BEGIN SELECT RAISE(ABORT, 'no'); END"
         )
-        engine._file._max_messages = 1
         assert await engine.publish("a", [b"x"] * 3) == 3
         engine._file._sweep_at = 0.0, 0
         assert await engine.publish("a", [b"x"]) == 4
@@ -393,10 +437,10 @@ async def test_a_close_that_is_cancelled_closes(path):
 @pytest.mark.parametrize(
     ("url", "options"),
     [
-        ("sqlite:///x.db", (100_000, 604_800.0)),
-        ("sqlite:///x.db?max_messages=5", (5, 604_800.0)),
-        ("sqlite:///x.db?max_age=1.5&max_messages=7", (7, 1.5)),
-        ("sqlite:///x.db?max_age=inf", (100_000, float("inf"))),
+        ("sqlite:///x.db", (100_000, 2**26, 604_800.0)),
+        ("sqlite:///x.db?max_messages=5", (5, 2**26, 604_800.0)),
+        ("sqlite:///x.db?max_age=1.5&max_messages=7&max_bytes=9", (7, 9, 1.5)),
+        ("sqlite:///x.db?max_age=inf", (100_000, 2**26, float("inf"))),
     ],
 )
 async def test_a_url_names_a_file_and_options(url, options, tmp_path, monkeypatch):
@@ -405,7 +449,8 @@ async def test_a_url_names_a_file_and_options(url, options, tmp_path, monkeypatc
     for each in (url, url.replace("x.db", f"{tmp_path}/y%20z.db")):
         engine = open_engine(each)
         assert isinstance(engine, SqliteEngine)
-        assert (engine._file._max_messages, engine._file._max_age) == options
+        log = await engine.open("a")
+        assert (log.max_messages, log.max_bytes, log.max_age) == options
         await engine.publish("a", [b"x"])
         await engine.close()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["x.db", "y%20z.db"]
@@ -420,10 +465,12 @@ async def test_a_url_names_a_file_and_options(url, options, tmp_path, monkeypatc
         ("sqlite:///", "names no file"),
         ("sqlite:///:memory:", "or 'memory://' to keep nothing"),
         ("sqlite://x.db", "names no file"),
-        ("sqlite:///x.db?max_message=1", "the options are max_messages=NUMBER and max_age=SECONDS"),
+        ("sqlite:///x.db?max_message=1", "max_bytes=NUMBER and max_age=SECONDS, with &"),
         ("sqlite:///x.db?max_messages", "is not understood"),
         ("sqlite:///x.db?max_messages=many", "is not understood"),
         ("sqlite:///x.db?max_messages=0", "max_messages is 0: give a number above 0"),
+        ("sqlite:///x.db?max_bytes=1.5", "is not understood"),
+        ("sqlite:///x.db?max_bytes=0", "max_bytes is 0: give a number above 0"),
         ("sqlite:///x.db?max_age=-1", "max_age is -1.0: give a number above 0"),
         ("sqlite:///x.db?max_age=nan", "max_age is nan"),
         ("sqlite:///nowhere/x.db", "nowhere does not exist: make it, or choose another one"),
@@ -461,11 +508,11 @@ async def test_files_that_are_not_ours_are_refused(path):
 
     path.unlink()
     await SqliteEngine(path).close()
-    in_file(path, f"PRAGMA user_version = {sqlite.SCHEMA_VERSION + 1}")
+    in_file(path, f"PRAGMA user_version = {sqlite_file.SCHEMA_VERSION + 1}")
     with pytest.raises(UsageError, match=r"version 2 of the file; this one knows 1\): update rtwidgets"):
         SqliteEngine(path)
 
-    in_file(path, f"PRAGMA user_version = {sqlite.SCHEMA_VERSION}")
+    in_file(path, f"PRAGMA user_version = {sqlite_file.SCHEMA_VERSION}")
     content = path.read_bytes()
     path.write_bytes(content[:4096] + b"\xff" * (len(content) - 4096))
     with pytest.raises(ServeError, match=r"is damaged .*: bring back a copy"):
@@ -519,66 +566,6 @@ def test_an_engine_that_was_never_used_lets_go(path):
     assert not thread.is_alive()
     again = SqliteEngine(path)
     asyncio.run(again.close())
-
-
-# Crashes
-
-PUBLISHER = """
-import asyncio, itertools, os, sys
-from rtwidgets.engines import SqliteEngine
-
-async def publisher(engine, name):
-    for n in itertools.count():
-        channel, text = f"channel-{n % 2}", f"{sys.argv[2]}-{name}-{n}"
-        offset = await engine.publish(channel, [text.encode(), b"and"], idempotency=text)
-        os.write(1, f"{channel} {offset} {text}\\n".encode())
-
-async def main():
-    engine = SqliteEngine(sys.argv[1])
-    await asyncio.gather(*(publisher(engine, name) for name in range(8)))
-
-asyncio.run(main())
-"""
-
-
-def test_kill_9_loses_nothing_that_was_acknowledged(path):
-    """Each acknowledged message is there once, at its offset, and offsets are contiguous over all lives."""
-    acknowledged, epochs = [], set()
-
-    async def go_on():
-        async with opened(path) as engine:
-            for name, offset, text in acknowledged[-20:]:
-                assert await engine.publish(name, [b"again"], idempotency=text) == int(offset)
-            for name in ("channel-0", "channel-1"):
-                log = await engine.open(name)
-                epochs.add(log.epoch)
-                offset, times, pieces = everything(log)
-                kept = f"SELECT messages.time, data FROM {JOINED} WHERE name = ? AND offset >= ?"
-                assert list(zip(times, pieces, strict=True)) == in_thread(engine, kept, (name, offset))
-
-    for life in range(KILLS):
-        command = [sys.executable, "-c", PUBLISHER, str(path), str(life)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-            lines = list(itertools.islice(process.stdout, 200 + 37 * life))
-            process.kill()
-            lines += process.stdout.readlines()  # what it had said before it died
-        assert process.returncode == -9
-        acknowledged += [line.split() for line in lines if line.endswith("\n")]
-        asyncio.run(go_on())
-        rows = in_file(
-            path, "SELECT name, offset, data, messages.time FROM messages JOIN channels ON id = channel"
-        )
-        for name in ("channel-0", "channel-1"):
-            _, offsets, pieces, times = zip(*(row for row in rows if row[0] == name), strict=True)
-            assert offsets == tuple(range(1, len(offsets) + 1))
-            assert list(times) == sorted(times)
-            assert set(pieces[1::2]) == {b"and"}  # what was published together landed together
-            assert len(set(pieces[::2])) == len(pieces) / 2
-        stored = {(name, offset): data for name, offset, data, _ in rows}
-        for name, offset, text in acknowledged:
-            assert stored[name, int(offset) - 1] == text.encode()
-    assert len(epochs) == 2
-    assert len(acknowledged) > 200 * KILLS
 
 
 # Anything in any order
