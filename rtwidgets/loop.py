@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from rtwidgets.errors import Closed, RtError, UsageError
 
-__all__ = ["Lease", "lease", "peek_errors", "report", "supervise", "take_errors"]
+__all__ = ["Lease", "aside", "lease", "peek_errors", "report", "supervise", "take_errors"]
 
 T = TypeVar("T")
 
@@ -61,6 +61,24 @@ def supervise(coroutine: Coroutine[Any, Any, T], where: str) -> asyncio.Task[T]:
 
     task.add_done_callback(ended)
     return task
+
+
+async def aside(function: Callable[[], T], where: str) -> T:
+    """Run a function that may block on a thread of its own, and return what it returns.
+
+    Nobody waits for the thread when the loop ends: it is not one of the loop's executor, which would.
+    """
+    future: concurrent.futures.Future[T] = concurrent.futures.Future()
+
+    def run() -> None:
+        if future.set_running_or_notify_cancel():
+            try:
+                future.set_result(function())
+            except BaseException as error:  # noqa: BLE001 - raised where it is awaited
+                future.set_exception(error)
+
+    threading.Thread(target=run, name=f"{where} for rtwidgets", daemon=True).start()
+    return await asyncio.wrap_future(future)
 
 
 class Lease:

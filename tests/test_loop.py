@@ -11,7 +11,7 @@ import pytest
 
 from rtwidgets import loop
 from rtwidgets.errors import Closed, UsageError
-from rtwidgets.loop import lease, peek_errors, report, supervise, take_errors
+from rtwidgets.loop import aside, lease, peek_errors, report, supervise, take_errors
 from tests.waiting import until
 
 pytestmark = pytest.mark.usefixtures("tidy")
@@ -320,3 +320,21 @@ def test_ctrl_c_cancels_what_the_cell_waits_for_and_nothing_else():
     """)
     assert done.stderr == ""
     assert done.stdout.split("\n") == ["interrupted", "alive False []", "1", ""]
+
+
+async def test_aside():
+    """What may block runs on a thread of its own, which the end of a loop does not wait for."""
+    gate = threading.Event()
+
+    def block():
+        gate.wait(20)
+        return threading.current_thread()
+
+    waiting = asyncio.ensure_future(aside(block, "a test"))
+    await asyncio.sleep(0.01)
+    assert not waiting.done()
+    gate.set()
+    thread = await waiting
+    assert (thread is threading.current_thread(), thread.daemon) == (False, True)
+    with pytest.raises(ZeroDivisionError):
+        await aside(lambda: 1 // 0, "a test")

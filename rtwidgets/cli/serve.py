@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from rtwidgets.cli.common import TOKEN, assignments, log_to_stderr, run_until_told
+from rtwidgets.cli.token import read_secret, secret_option
 from rtwidgets.errors import PortInUse, ServeError, UsageError
 
 if TYPE_CHECKING:
@@ -45,6 +47,17 @@ __all__ = ["serve"]
     help="A web page's origin that may connect, such as https://hub.example.org, beside loopback ones "
     "and files. May be repeated.",
 )
+@secret_option
+@click.option(
+    "--jwks",
+    metavar="URL",
+    help="Take signed tokens of an identity provider: the https URL or the path of its key set.",
+)
+@click.option("--public-key", metavar="FILE", help="The same, with its RSA public key in PEM form.")
+@click.option("--audience", metavar="NAME", help="What signed tokens have to be for: their aud.")
+@click.option("--tls", is_flag=True, help="Encrypt, with a self-signed certificate for this machine.")
+@click.option("--certificate", metavar="FILE", help="Encrypt, with this certificate in PEM form.")
+@click.option("--key", metavar="FILE", help="The certificate's private key in PEM form.")
 @click.option("--rate", type=float, metavar="R", help="Ticks a second of prices.")
 @click.option("--symbol", "symbols", multiple=True, metavar="S", help="A symbol of prices. May be repeated.")
 @click.option(
@@ -60,7 +73,8 @@ __all__ = ["serve"]
     default="memory://",
     show_default=True,
     metavar="URL",
-    help="Where logs live: sqlite:///file.db has chat and your own services' channels again after a restart.",
+    help="Where logs live: sqlite:///file.db has chat and your own services' channels again after a restart. "
+    "How much of each channel is kept may follow: '?max_messages=200000&max_bytes=100000000&max_age=3600'.",
 )
 @click.option(
     "--json", "as_json", is_flag=True, help="Print url, token and paths as a line of JSON when ready."
@@ -76,6 +90,13 @@ def serve(  # noqa: PLR0917 (click passes them by name)
     opened: bool,
     seed: int | None,
     origins: tuple[str, ...],
+    secret_file: Path | None,
+    jwks: str | None,
+    public_key: str | None,
+    audience: str | None,
+    tls: bool,
+    certificate: str | None,
+    key: str | None,
     rate: float | None,
     symbols: tuple[str, ...],
     given_options: list[tuple[str, Any]],
@@ -83,7 +104,7 @@ def serve(  # noqa: PLR0917 (click passes them by name)
     as_json: bool,
     verbose: bool,
 ) -> None:
-    """Serve all services, or those named: echo, ws (a raw echo), prices, chat.
+    """Serve all services, or those named: echo, ws (a raw echo), prices, chat, accounts.
 
     The URL and the token are logged, with a line to paste into a notebook. Ctrl-C and SIGTERM end it.
 
@@ -91,10 +112,16 @@ def serve(  # noqa: PLR0917 (click passes them by name)
     rtwidgets serve
     rtwidgets serve prices chat --seed 1 --rate 50 --symbol AAPL --symbol MSFT
     rtwidgets serve echo --port 8765 --open
+    rtwidgets serve --tls --jwt-secret-file secret.txt
     """  # noqa: D301 (click reads the escape)
     if opened and ctx.get_parameter_source("token") is click.core.ParameterSource.COMMANDLINE:
         raise UsageError("--open asks for no token: leave one of --open and --token out")
+    if opened and (secret_file or jwks or public_key or audience):
+        raise UsageError("--open asks for no token: leave it out to have signed tokens checked")
+    if (certificate is None) != (key is None):
+        raise UsageError("--certificate and --key go together: give both")
     options = _options(given_options, rate, symbols)
+    signed = {"jwks": jwks, "public_key": public_key, "audience": audience}
 
     from rtwidgets.server import Server
     from rtwidgets.services import choose
@@ -110,6 +137,8 @@ def serve(  # noqa: PLR0917 (click passes them by name)
             port=port,
             token=token,
             open=opened,
+            jwt=signed | {"secret": read_secret(secret_file)},
+            tls=tls if certificate is None or key is None else {"certificate": certificate, "key": key},
             origins=origins,
             seed=seed,
             options=options,
@@ -126,7 +155,10 @@ def serve(  # noqa: PLR0917 (click passes them by name)
             for line in _greeting(server, chosen):
                 log.info("%s", line)
             if as_json:
-                click.echo(json.dumps({"url": server.url, "token": server.token, "paths": server.paths}))
+                ready: dict[str, Any] = {"url": server.url, "token": server.token, "paths": server.paths}
+                if server.certificate is not None:
+                    ready["certificate"] = server.certificate
+                click.echo(json.dumps(ready))
             await asyncio.Event().wait()
         finally:
             await server.stop()
@@ -164,6 +196,9 @@ def _greeting(server: Server, services: Sequence[type[Service]]) -> list[str]:
     else:
         lines.append(f"token: {token}")
     place = f'server="{server.url}"' + ("" if token is None else f', token="{token}"')
+    if server.certificate is not None:
+        lines.append(f"certificate: {server.certificate}")
+        place += f', ca="{server.certificate}"'
     for service in services:
         if service.name == "chat":
             lines.append(f'in a notebook: rt.chat("lobby", name="you", {place})')

@@ -54,6 +54,7 @@ _log = logging.getLogger("rtwidgets.tail")
     help="A message to send on connecting. May be repeated.",
 )
 @click.option("--token", envvar=TOKEN, help=f"The server's token. Also read from {TOKEN}.")
+@click.option("--ca", metavar="FILE", help="For wss://: a certificate to trust, as serve --tls logs it.")
 @click.option("--rows", type=click.IntRange(1), metavar="N", help="End after N rows.")
 @click.option("--json", "as_json", is_flag=True, help="Print each row as a line of JSON, as in a pipe.")
 def tail(  # noqa: PLR0917 (click passes them by name)
@@ -65,6 +66,7 @@ def tail(  # noqa: PLR0917 (click passes them by name)
     time_field: str | None,
     greetings: tuple[str, ...],
     token: str | None,
+    ca: str | None,
     rows: int | None,
     as_json: bool,
 ) -> None:
@@ -94,12 +96,20 @@ def tail(  # noqa: PLR0917 (click passes them by name)
         with contextlib.suppress(KeyboardInterrupt):
             if channel is not None:
                 stream = rt.connect(
-                    channel, server=url, token=token, key=key, time=time_field, where=where, records=records
+                    channel,
+                    server=url,
+                    token=token,
+                    ca=ca,
+                    key=key,
+                    time=time_field,
+                    where=where,
+                    records=records,
                 )
             else:
                 stream = rt.connect(
                     url,
                     headers=None if token is None else {"Authorization": f"Bearer {token}"},
+                    ca=ca,
                     key=key,
                     time=time_field,
                     where=where,

@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import hmac
-import ipaddress
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import parse_qs, urlsplit
 
 from websockets.datastructures import Headers
 
+from rtwidgets.errors import Refused
+from rtwidgets.server.loopback import is_loopback
+from rtwidgets.server.tokens import FULL, Grant, Tokens
+
 __all__ = ["Access", "is_loopback"]
 
 
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address is this machine's own."""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
-
-
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class Access:
     """The rules of one server.
 
@@ -34,16 +27,33 @@ class Access:
     origins
         Origins of web pages that may connect, such as ``"https://hub.example.org"``, beside pages from
         loopback hosts and from files.
+    tokens
+        Checks signed tokens, which are as good as the server's own for what they allow.
     """
 
-    token: str | None
+    token: str | None = field(repr=False)
     origins: Sequence[str] = ()
+    tokens: Tokens = field(default_factory=Tokens)
 
     def accepts(self, token: str) -> bool:
         """Whether a token is the right one; takes as long for every wrong one."""
         if self.token is None:
             return True
         return hmac.compare_digest(token.encode(errors="surrogatepass"), self.token.encode())
+
+    async def grant(self, token: str) -> Grant:
+        """Return what a token allows: the server's own all, a signed one what it says.
+
+        Raises
+        ------
+        Refused
+            With the code ``unauthorized``, ``token_expired``, or ``unavailable`` when nobody can tell now.
+        """
+        if self.accepts(token):
+            return FULL
+        if token.count(".") != 2:
+            raise Refused("unauthorized", "the token is not the one of this server")
+        return await self.tokens.check(token)
 
     def token_in(self, path: str, headers: Headers) -> str | None:
         """Return the token of a handshake, from ``?token=`` or ``Authorization: Bearer``, if it has one."""

@@ -1,9 +1,13 @@
+import hmac
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from websockets.datastructures import Headers
 
+from rtwidgets.errors import Refused
 from rtwidgets.server.access import Access, is_loopback
+from rtwidgets.server.tokens import FULL
 
 access = Access("s3cret", origins=["https://hub.example.org"])
 
@@ -81,7 +85,30 @@ def test_only_the_token_is_accepted(token):
 
 def test_the_token_is_not_shown():
     """Not in the repr."""
-    assert "s3cret" not in repr(access)
+    assert repr(access) == "Access(origins=['https://hub.example.org'], tokens=Tokens())"
+
+
+def test_tokens_are_compared_in_constant_time(monkeypatch):
+    """By the comparison that is made for it, as bytes, also when the lengths differ."""
+    seen = []
+    monkeypatch.setattr(hmac, "compare_digest", lambda *pair: seen.append(pair) or False)
+    for token in ("s3cret", "", "s", "s3cret and more"):
+        assert not access.accepts(token)
+    assert seen == [
+        (b"s3cret", b"s3cret"), (b"", b"s3cret"), (b"s", b"s3cret"), (b"s3cret and more", b"s3cret")
+    ]  # fmt: skip
+
+
+async def test_what_a_token_allows():
+    """The server's own everything, a signed one what it says, any other one nothing."""
+    assert await access.grant("s3cret") is FULL
+    signed = access.tokens.issue("ada", scopes=["subscribe:prices"], lifetime=60)
+    assert (await access.grant(signed)).subject == "ada"
+    assert await Access(None).grant("anything") is FULL
+    for wrong in ("", "S3cret", "s3cret ", "a.b.c", signed[:-2]):
+        with pytest.raises(Refused) as caught:
+            await access.grant(wrong)
+        assert caught.value.code == "unauthorized"
 
 
 @pytest.mark.parametrize(
