@@ -90,5 +90,8 @@ def pages(*paths: str) -> Iterator[str]:
 
 if __name__ == "__main__":
     with pd.option_context("display.width", 200, "display.max_columns", 20):
-        wrong = [*feeds((ROOT / "docs/feeds.md").read_text("utf-8")), *pages("README.md", "docs/index.md")]
+        wrong = [
+            *feeds((ROOT / "docs/feeds.md").read_text("utf-8")),
+            *pages("README.md", "docs/index.md", "docs/accounts.md"),
+        ]
     sys.exit("\n\n".join(wrong) or None)

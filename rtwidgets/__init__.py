@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from rtwidgets.errors import RtError
     from rtwidgets.frames import LiveFrame
-    from rtwidgets.notebook.face import chat, connect, dashboard, health, serve, service, status, stop
+    from rtwidgets.notebook.face import chat, connect, dashboard, health, login, serve, service, status, stop
     from rtwidgets.notebook.servers import RunningServer
     from rtwidgets.stream import Chat, Stream
     from rtwidgets.widgets import Status
@@ -38,6 +38,7 @@ __all__ = [
     "connect",
     "dashboard",
     "health",
+    "login",
     "serve",
     "service",
     "status",
@@ -52,7 +53,7 @@ _HOMES = {
     "Status": "rtwidgets.widgets",
     "Stream": "rtwidgets.stream",
 } | dict.fromkeys(
-    ["chat", "connect", "dashboard", "health", "serve", "service", "status", "stop"],
+    ["chat", "connect", "dashboard", "health", "login", "serve", "service", "status", "stop"],
     "rtwidgets.notebook.face",
 )
 

@@ -9,14 +9,14 @@ import rtwidgets
 # Names that are meant for others. A change here is a change of the interface.
 EXPORTS = {
     "rtwidgets.client": {
-        "ChannelSource", "Foreign", "ForeignSource", "Intake", "Link", "Missing", "Multiplex", "Reader",
-        "Records", "Source", "State", "Subscription",
+        "AskForToken", "Change", "ChannelSource", "Foreign", "ForeignSource", "Intake", "Link", "Missing",
+        "Multiplex", "Reader", "Records", "Source", "State", "Subscription", "pinned", "trusting",
     },
     "rtwidgets.engines": {"Engine", "Log", "MemoryEngine", "Run", "SqliteEngine", "open_engine"},
     "rtwidgets.frames": {"Bars", "Book", "LiveFrame", "Rows", "Schema"},
     "rtwidgets.server": {"Channel", "Fields", "Hub", "Peer", "Server", "Service", "Statistics"},
     "rtwidgets.services": {
-        "BUILT_IN", "Chat", "Echo", "Prices", "RawEcho", "UserService", "choose", "service",
+        "BUILT_IN", "Accounts", "Chat", "Echo", "Prices", "RawEcho", "UserService", "choose", "service",
     },
 }  # fmt: skip
 

@@ -84,6 +84,7 @@ class Child:
             raise ServeError(answer.get("error") or f"the server process ended: {last_words}")
         self.url: str = answer["url"]
         self.token: str = answer["token"]
+        self.certificate: str | None = answer.get("certificate")
         self._listener.start()
 
     @property
@@ -143,7 +144,7 @@ def _answer(answer: dict[str, Any]) -> None:
 async def _serve(line: str) -> None:
     given = json.loads(line)
     async with Server(choose(given["services"]), **given["config"]) as server:
-        _answer({"url": server.url, "token": server.token})
+        _answer({"url": server.url, "token": server.token, "certificate": server.certificate})
         # It returns when the parent closes the pipe or dies.
         ended = asyncio.ensure_future(asyncio.to_thread(sys.stdin.read))
         while not ended.done():

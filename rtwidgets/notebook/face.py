@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rtwidgets.notebook.running import running
 
-__all__ = ["chat", "connect", "dashboard", "health", "serve", "service", "status", "stop"]
+__all__ = ["chat", "connect", "dashboard", "health", "login", "serve", "service", "status", "stop"]
 
 serve = running.servers.serve
 service = running.servers.service
@@ -12,5 +12,6 @@ connect = running.streams.connect
 chat = running.streams.chat
 status = running.status
 dashboard = running.dashboard
+login = running.streams.login
 health = running.health
 stop = running.stop

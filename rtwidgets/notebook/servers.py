@@ -23,6 +23,13 @@ class RunningServer:
     """A server that this kernel started: in the background, or in a process of its own.
 
     Made by `rtwidgets.serve`. Usable in a ``with`` statement, which stops it.
+
+    Attributes
+    ----------
+    url, token
+        Where it is, and what every client has to show.
+    certificate
+        The path of its certificate, for clients elsewhere that are to trust it; None without TLS.
     """
 
     def __init__(self, services: list[str] | None, process: bool, config: Mapping[str, Any]) -> None:
@@ -33,6 +40,7 @@ class RunningServer:
             chosen = choose(services)
             self._child = Child([service.name for service in chosen], config)
             self.url, self.token = self._child.url, self._child.token
+            self.certificate: str | None = self._child.certificate
             return
         server = Server(choose(services), **config)
         self._lease = lease()
@@ -46,7 +54,7 @@ class RunningServer:
             raise
         self._server = server
         assert server.token is not None  # only the command line serves openly
-        self.url, self.token = server.url, server.token
+        self.url, self.token, self.certificate = server.url, server.token, server.certificate
 
     def __repr__(self) -> str:
         return "Server(" + ("running" if self.running else "stopped") + ")"
@@ -128,6 +136,8 @@ class Servers:
         options: Mapping[str, Mapping[str, Any]] | None = None,
         engine: str = "memory://",
         # Who may come, and where it runs
+        jwt: Mapping[str, Any] | None = None,
+        tls: bool | Mapping[str, str] = False,
         origins: Sequence[str] = (),
         process: bool = False,
     ) -> RunningServer:
@@ -148,7 +158,19 @@ class Servers:
         engine
             Where the channels' logs live: ``"memory://"``, or ``"sqlite:///file.db"`` to have them again when
             the server is started anew. Prices are in memory all the same, unless their option ``durable`` is
-            true.
+            true. How much of each channel is kept, so that a client that comes back misses nothing, may
+            follow: ``"memory://?max_messages=200000&max_bytes=100000000&max_age=3600"`` (seconds). Otherwise
+            64 MiB, and 10 000 messages of 5 minutes in memory or 100 000 messages of a week in a file.
+        jwt
+            How signed tokens (JWT) are checked, which name a user and what that one may do; they are taken
+            beside the server's own token. ``{"secret": text}`` of 32 bytes or more for those signed with
+            HS256, such as ``rtwidgets token`` makes; ``{"public_key": PEM or path}``, or ``{"jwks": https
+            URL or path}``, for those that an identity provider signed with RS256. An ``"audience"`` may be
+            added to each: what their ``aud`` has to be.
+        tls
+            Encrypt connections, the URL is then ``wss://…``: True with a self-signed certificate, which the
+            streams of this kernel trust and others are given as ``ca=`` the path in ``.certificate``; or
+            ``{"certificate": path, "key": path}``.
         origins
             Origins of web pages that may connect, beside loopback ones and files.
         process
@@ -163,9 +185,10 @@ class Servers:
         Raises
         ------
         PortInUse, ServeError
-            When it cannot listen.
+            When it cannot listen, or the certificate cannot be used.
         UsageError
-            For unknown services or options, or an engine's URL that cannot be used.
+            For unknown services or options, an engine's URL that cannot be used, or `jwt` and `tls` that do
+            not hold together.
         """
         if host in BUILT_IN:
             raise UsageError(f"{host!r} is a service and not a host: write services=[{host!r}]")
@@ -178,6 +201,8 @@ class Servers:
             "seed": seed,
             "options": options,
             "engine": engine,
+            "jwt": jwt,
+            "tls": tls,
             "origins": origins,
         }
         server = RunningServer(None if services is None else list(services), process, config)
@@ -189,13 +214,19 @@ class Servers:
         return server
 
     def service(
-        self, path: str, *, key: str | None = None, time: str | None = None, writable: bool = False
+        self,
+        path: str,
+        *,
+        key: str | None = None,
+        time: str | None = None,
+        conflate: bool = False,
+        writable: bool = False,
     ) -> Callable[[Body], type[UserService]]:
         """Offer a coroutine as a service, on the servers of this kernel that run and that will.
 
         Running the cell again replaces the service. See `rtwidgets.services.service` for the parameters.
         """
-        make = make_service(path, key=key, time=time, writable=writable)
+        make = make_service(path, key=key, time=time, conflate=conflate, writable=writable)
 
         def decorate(body: Body) -> type[UserService]:
             made = make(body)

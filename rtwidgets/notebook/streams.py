@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from rtwidgets.client import (
+    AskForToken,
     ChannelSource,
     Foreign,
     ForeignSource,
@@ -17,7 +19,10 @@ from rtwidgets.client import (
     Source,
     State,
     Subscription,
+    pinned,
+    trusting,
 )
+from rtwidgets.client.accounts import Login
 from rtwidgets.errors import UsageError
 from rtwidgets.frames import LiveFrame
 from rtwidgets.loop import lease
@@ -46,13 +51,20 @@ class _Wanted(NamedTuple):
     name: str
     arguments: tuple[object, ...]
 
+    def __repr__(self) -> str:
+        return f"_Wanted({self.name!r})"  # tokens and headers may not get into a log
+
 
 class _Place(NamedTuple):
     """A channel, and where it is."""
 
     channel: str
     url: str
-    token: str | None
+    token: str | AskForToken | None
+    ca: str | None
+
+    def __repr__(self) -> str:
+        return f"_Place({self.channel!r})"  # likewise
 
 
 class Streams:
@@ -68,7 +80,7 @@ class Streams:
         self._servers = servers
         self._lock = threading.RLock()
         self._streams: dict[object, tuple[Stream, tuple[object, ...]]] = {}
-        self._shared: dict[tuple[str, str | None], list[Multiplex]] = {}
+        self._shared: dict[_Place, list[Multiplex]] = {}
 
     @property
     def streams(self) -> list[Stream]:
@@ -82,7 +94,8 @@ class Streams:
         *,
         # Where
         server: str | RunningServer | None = None,
-        token: str | None = None,
+        token: str | AskForToken | None = None,
+        ca: str | None = None,
         subscribe: object = None,
         headers: Mapping[str, str] | None = None,
         # What a row is
@@ -109,7 +122,13 @@ class Streams:
             A channel of a server of ours, such as ``"prices"`` or ``"chat/lobby"``; or the URL of any
             WebSocket that sends JSON, ``"wss://…"``.
         server, token
-            For a channel: the URL of the server and its token. The newest server of this kernel when None.
+            For a channel: the URL of the server and its token, or a signed one. The newest server of this
+            kernel when None. A function that returns a token, plain or async, is called for each connection
+            and again when four fifths of the token's life are over; it may take its time, and is called on
+            another thread.
+        ca
+            For ``wss://``: the path of a certificate to trust, of the server or of who signed it, in place
+            of the authorities that this machine knows. Servers of this kernel need none.
         key
             The column that says what a row is about, such as ``"symbol"``; becomes a categorical, and what
             `latest` and charts go by.
@@ -174,8 +193,10 @@ class Streams:
             history,
             max_rows,
             max_age,
+            ca,
         )
         if channel.startswith(("ws://", "wss://")):
+            context = self._trust(channel, ca)
             if server is not None or token is not None:
                 raise UsageError(
                     "server= and token= go with a channel's name; "
@@ -187,7 +208,7 @@ class Streams:
             made = intake(key, time)
 
             async def open_foreign() -> Source:
-                foreign = Foreign(channel, made, subscribe=subscribe, headers=headers)
+                foreign = Foreign(channel, made, subscribe=subscribe, headers=headers, trust=context)
                 await foreign.opened()
                 return ForeignSource(foreign, made)
 
@@ -199,8 +220,8 @@ class Streams:
             return intake(key or answer.key, time or answer.time)
 
         intake(key, time)  # so that what does not hold together is an error here and not in the background
-        place = self._place(channel, server, token)
-        wanted = _Wanted(Stream, name or place, name or channel, (*place, *arguments))
+        place = self._place(channel, server, token, ca)
+        wanted = _Wanted(Stream, name or (channel, place.url), name or channel, (*place, *arguments))
         return self._open(wanted, lambda: self._follow(place, make, history=history))
 
     def chat(
@@ -209,7 +230,8 @@ class Streams:
         *,
         name: str,
         server: str | RunningServer | None = None,
-        token: str | None = None,
+        token: str | AskForToken | None = None,
+        ca: str | None = None,
         max_rows: int | None = 100_000,
     ) -> Chat:
         """Enter a chat room under a name; raises as `connect` does.
@@ -220,8 +242,8 @@ class Streams:
             The channel is ``chat/`` and this.
         name
             1 to 100 characters.
-        server, token, max_rows
-            As for `connect`.
+        server, token, ca, max_rows
+            As for `connect`. Where a token names its user, that is the only `name` it allows.
 
         Returns
         -------
@@ -235,12 +257,43 @@ class Streams:
         def make(answer: Subscribed) -> Intake:
             return Intake(LiveFrame(max_rows, key="user", time="time", schema=schema))
 
-        place = self._place(f"chat/{room}", server, token)
+        place = self._place(f"chat/{room}", server, token, ca)
         called = f"chat/{room} as {name}"
-        wanted = _Wanted(Chat, (place, called), called, (*place, max_rows))
+        wanted = _Wanted(Chat, (place.channel, place.url, called), called, (*place, max_rows))
         stream = self._open(wanted, lambda: self._follow(place, make, user=name))
         assert isinstance(stream, Chat)
         return stream
+
+    def login(
+        self, *, user: str, password: str, server: str | RunningServer | None = None, ca: str | None = None
+    ) -> Login:
+        """Log in at the accounts of a server, for a token that renews itself.
+
+        Parameters
+        ----------
+        user, password
+            As they were registered there. The password is not kept: take it from ``getpass.getpass()``, so
+            that it is not in the notebook either.
+        server, ca
+            As for `connect`.
+
+        Returns
+        -------
+        Login
+            For ``rt.connect("prices", server=url, token=login)``.
+
+        Raises
+        ------
+        ConnectError
+            When the server cannot be reached, or has no accounts.
+        Refused
+            When it does not let this user in; the sentence says why.
+        NotRunning
+            When no server is named and none runs here.
+        """
+        if not isinstance(server, str):
+            server = (server or self._servers.newest()).url
+        return Login(server, user, password, trust=self._trust(server, ca))
 
     def forget(self) -> list[Stream]:
         """Forget every stream and return them; somebody has to stop them."""
@@ -285,14 +338,36 @@ class Streams:
         running = stream is not None and stream.state is not State.CLOSED
         return stream if running and arguments == wanted.arguments else None
 
-    def _place(self, channel: str, server: str | RunningServer | None, token: str | None) -> _Place:
+    def _trust(self, url: str, ca: str | None) -> Callable[[], ssl.SSLContext | None]:
+        """Return what finds, for each new connection to a URL, what its certificate is checked with."""
+        if ca is not None and not url.startswith("wss://"):
+            raise UsageError(f"ca={ca!r} goes with a URL that begins with wss://")
+        given = None if ca is None else trusting(ca)
+        parts = urlsplit(url)
+        origin = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+
+        def trust() -> ssl.SSLContext | None:
+            for server in self._servers.alive():  # one that was started anew has a new certificate
+                if server.certificate is not None and server.url == origin:
+                    return pinned(server.certificate)
+            return given
+
+        return trust
+
+    def _place(
+        self,
+        channel: str,
+        server: str | RunningServer | None,
+        token: str | AskForToken | None,
+        ca: str | None,
+    ) -> _Place:
         if channel.startswith("/") and channel.strip("/"):
             raise UsageError(f"{channel!r} is a path: the channel is {channel.strip('/')!r}")
         check_channel(channel)
         if isinstance(server, str):
-            return _Place(channel, server, token)
+            return _Place(channel, server, token, ca)
         server = server or self._servers.newest()
-        return _Place(channel, server.url, server.token)
+        return _Place(channel, server.url, token or server.token, ca)
 
     async def _follow(
         self,
@@ -314,12 +389,12 @@ class Streams:
 
     def _multiplex(self, place: _Place, *, shared: bool) -> Multiplex:
         """Return a connection on which nobody follows the channel yet; runs on the background loop."""
-        kept = self._shared.setdefault((place.url, place.token), [])
+        kept = self._shared.setdefault(place._replace(channel=""), [])
         kept[:] = [multiplex for multiplex in kept if multiplex.link.state is not State.CLOSED]
         for multiplex in kept if shared else []:
             if place.channel not in multiplex.channels:
                 return multiplex
-        multiplex = Multiplex(place.url, place.token)
+        multiplex = Multiplex(place.url, place.token, trust=self._trust(place.url, place.ca))
         if shared:  # who is present in a room has a connection of its own
             kept.append(multiplex)
         return multiplex

@@ -6,14 +6,15 @@ from collections.abc import Iterable
 
 from rtwidgets.errors import UsageError
 from rtwidgets.server import Service
+from rtwidgets.services.accounts import Accounts
 from rtwidgets.services.chat import Chat
 from rtwidgets.services.echo import Echo, RawEcho
 from rtwidgets.services.prices import Prices
 from rtwidgets.services.user import UserService, service
 
-__all__ = ["BUILT_IN", "Chat", "Echo", "Prices", "RawEcho", "UserService", "choose", "service"]
+__all__ = ["BUILT_IN", "Accounts", "Chat", "Echo", "Prices", "RawEcho", "UserService", "choose", "service"]
 
-BUILT_IN: dict[str, type[Service]] = {kind.name: kind for kind in (Echo, RawEcho, Prices, Chat)}
+BUILT_IN: dict[str, type[Service]] = {kind.name: kind for kind in (Echo, RawEcho, Prices, Chat, Accounts)}
 """The services that come with the package, by name."""
 
 
