@@ -8,6 +8,7 @@ read-only.
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
@@ -105,6 +106,7 @@ class LiveFrame:
         self._table = Table(max_rows, None if max_age is None else round(max_age * 1e9), key, time)
         self._intake = Intake(self._table, kinds)
         self._callbacks: list[Callable[[], object]] = []
+        self._gaps: deque[tuple[int, int]] = deque(maxlen=1_000)
         self._shown: tuple[State, pd.DataFrame] | None = None
         self._table.publish()
 
@@ -182,6 +184,25 @@ class LiveFrame:
         with self._lock:
             self._intake.rejected.add(Misfit(reason), row, offset)
         self._notify()
+
+    def mark_gap(self, before: int) -> None:
+        """Note that rows are missing before the next one that comes.
+
+        Parameters
+        ----------
+        before
+            How many rows had come when that was found. Those that came since stand for the missing ones.
+        """
+        if before:
+            self._gaps.append((before - 1, self.total))
+
+    @property
+    def gaps(self) -> list[tuple[int, int]]:
+        """Where rows are missing: the numbers of the last row before each gap and of the first one after it.
+
+        The newest thousand. The latter row may still be to come.
+        """
+        return list(self._gaps)
 
     def on_change(self, callback: Callable[[], object]) -> Callable[[], None]:
         """Call back after each extend that added or rejected rows, in the thread that extends.

@@ -16,6 +16,7 @@ from rtwidgets.errors import RtError, SchemaError, UsageError
 from rtwidgets.frames import LiveFrame
 from rtwidgets.loop import report
 from rtwidgets.widgets.feeder import Feeder, Operation
+from rtwidgets.widgets.gaps import GapMarks
 from rtwidgets.widgets.pacing import Pace, pacemaker
 from rtwidgets.widgets.ticker import close_widgets, closed, opened
 
@@ -83,8 +84,10 @@ class Plot(ipywidgets.VBox):  # type: ignore[misc]
         down = {"transform": "translateY(5px)"}
         x_axis = bqplot.Axis(scale=x, label=labels[0], label_offset="36px", tick_style=down)
         y_axis = bqplot.Axis(scale=y, label=labels[1], side="left", label_offset="5em")
+        self._gaps = GapMarks(frame, x, timed=isinstance(x, bqplot.DateScale)) if kind != "whole" else None
+        behind = [] if self._gaps is None else self._gaps.marks
         self._figure = bqplot.Figure(
-            marks=list(marks),
+            marks=[*behind, *marks],
             axes=[x_axis, y_axis],
             fig_margin={"top": 14, "bottom": 52, "left": 88, "right": 24},
             padding_x=0.0,
@@ -115,6 +118,8 @@ class Plot(ipywidgets.VBox):  # type: ignore[misc]
         self.add_class("rtw")
         self.add_class("rtw-chart")
         self._own = [self._feeder, self._figure, x_axis, y_axis, x, y, *marks, *filter(None, [zoom])]
+        if self._gaps is not None:
+            self._own += self._gaps.widgets
         opened(self)
         pacemaker.add(self)
 
@@ -202,8 +207,9 @@ class Plot(ipywidgets.VBox):  # type: ignore[misc]
 
     def _notices(self) -> list[str]:
         """Return what else a reader of the chart should know."""
-        rejected = self._frame.rejected_count
-        return [f"{rejected:,} rejected"] if rejected else []
+        gaps, rejected = len(self._frame.gaps), self._frame.rejected_count
+        notices = [f"{gaps:,} gap{'s' if gaps > 1 else ''}"] if gaps else []
+        return [*notices, f"{rejected:,} rejected"] if rejected else notices
 
     def _more(self) -> dict[str, Any]:
         """Return what goes into each frame beside the operations."""
@@ -237,6 +243,8 @@ class Plot(ipywidgets.VBox):  # type: ignore[misc]
         # After the picture: a notice tells what is not to be seen in it.
         if now - self._noticed_at >= RANGE_EVERY and not self._failed:
             self._noticed_at = now
+            if self._gaps is not None:
+                self._gaps.refresh()
             self._feeder.notice = " · ".join(self._notices())
         return drawn
 

@@ -609,3 +609,16 @@ def test_the_repr_is_short_and_stable():
     frame = LiveFrame()
     frame.extend([{"a": 1}])
     assert repr(frame) == "LiveFrame(1 rows of 1, 0 rejected, Schema({'a': 'int64'}))"
+
+
+def test_gaps_are_between_two_rows():
+    """The last one before and the first one after; what stands for the missing ones is in between."""
+    frame = LiveFrame()
+    frame.mark_gap(0)
+    assert frame.gaps == []  # nothing was before it
+    frame.extend([{"n": 1}, {"n": 2}])
+    frame.mark_gap(2)
+    frame.extend([{"n": 5}])
+    frame.extend([{"n": 7}])
+    frame.mark_gap(3)
+    assert frame.gaps == [(1, 2), (2, 4)]
