@@ -15,15 +15,19 @@ import msgspec
 from rtwidgets.errors import ChannelNameError, UsageError
 
 __all__ = [
+    "MAX_DEPTH",
     "MAX_MESSAGE",
     "MAX_USER",
     "SUBPROTOCOL",
+    "TOKEN_EXPIRED",
     "Auth",
     "ClientMessage",
+    "Conflated",
     "Cursor",
     "Error",
     "Gap",
     "Joined",
+    "Latest",
     "Left",
     "Messages",
     "Ping",
@@ -49,10 +53,20 @@ SUBPROTOCOL = "rtwidgets.v1"
 MAX_MESSAGE = 512 * 1024
 """Bytes of JSON in one message, at the most."""
 
+MAX_DEPTH = 100
+"""Lists and objects in one another in one message, at the most: a reader of ours could not take many more."""
+
 MAX_USER = 100
 """Characters of a user's name, at the most."""
 
+TOKEN_EXPIRED = 4401
+"""The code with which a connection is closed whose token has expired; RFC 6455 leaves 4000 to 4999 to us."""
+
 _CHANNEL = re.compile(r"[A-Za-z0-9._~-]+(/[A-Za-z0-9._~-]+)*")
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+
+
+_Id = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]  # so that every language has it as it is
 
 
 class _Message(msgspec.Struct, tag_field="type", tag=str.lower, frozen=True):
@@ -70,15 +84,18 @@ class Cursor(msgspec.Struct, frozen=True):
 
 
 class Auth(_Message, frozen=True):
-    """The token, for a client that gave none in the handshake."""
+    """The token, for a client that gave none in the handshake; or the next one, before it expires."""
 
     token: str
+
+    def __repr__(self) -> str:
+        return "Auth()"  # it may get into a log
 
 
 class Subscribe(_Message, frozen=True):
     """Follow a channel. `after` is None for what is published from now on."""
 
-    id: int
+    id: _Id
     channel: str
     after: Cursor | None = None
 
@@ -94,7 +111,7 @@ class Publish(_Message, frozen=True):
     most) lands once.
     """
 
-    id: int
+    id: _Id
     channel: str
     data: msgspec.Raw
     idempotency: Annotated[str, msgspec.Meta(max_length=200)] | None = None
@@ -107,11 +124,30 @@ class Presence(_Message, frozen=True):
     user: str
 
 
+# In both directions
+
+
 class Ping(_Message, frozen=True):
-    """Ask for a `Pong`."""
+    """Ask for a `Pong`: a sign that not only the connection lives, but the program behind it too."""
+
+
+class Pong(_Message, frozen=True):
+    """Answer to `Ping`."""
 
 
 # To the client
+
+
+class Latest(msgspec.Struct, frozen=True):
+    """The last message of each key among messages that are not sent themselves.
+
+    A list each, in the order of their offsets: these, when each message entered the log in Unix
+    milliseconds, and its data.
+    """
+
+    offsets: list[int]
+    time: list[float]
+    data: msgspec.Raw
 
 
 class Subscribed(_Message, frozen=True):
@@ -119,7 +155,8 @@ class Subscribed(_Message, frozen=True):
 
     `recovered` says whether they go on exactly where `after` pointed; `lost` is the number of messages
     known to be missing in between (0 when the epoch changed: nobody can count them). `key` and `time`
-    name the fields of the channel's rows that hold their key and their time, where it has such.
+    name the fields of the channel's rows that hold their key and their time, where it has such. `latest`
+    has the last message of each key among those that are missing, where the channel has keys.
     """
 
     id: int
@@ -130,6 +167,7 @@ class Subscribed(_Message, frozen=True):
     lost: int = 0
     key: str | None = None
     time: str | None = None
+    latest: Latest | None = None
 
 
 class Messages(_Message, frozen=True):
@@ -168,12 +206,26 @@ class Left(_Message, frozen=True):
 
 
 class Gap(_Message, frozen=True):
-    """Messages `first` to `last` left the log before this subscriber could read them."""
+    """Messages `first` to `last` left the log before this subscriber could read them.
+
+    `latest` is as in `Subscribed`.
+    """
 
     channel: str
     epoch: str
     first: int = msgspec.field(name="from")
     last: int = msgspec.field(name="to")
+    latest: Latest | None = None
+
+
+class Conflated(_Message, frozen=True):
+    """Messages `first` to `last`, of which a slow subscriber is sent only the last one of each key."""
+
+    channel: str
+    epoch: str
+    first: int = msgspec.field(name="from")
+    last: int = msgspec.field(name="to")
+    latest: Latest
 
 
 class Error(_Message, frozen=True):
@@ -184,12 +236,8 @@ class Error(_Message, frozen=True):
     id: int | None = None
 
 
-class Pong(_Message, frozen=True):
-    """Answer to `Ping`."""
-
-
-ClientMessage = Auth | Subscribe | Unsubscribe | Publish | Presence | Ping
-ServerMessage = Subscribed | Messages | Published | Joined | Left | Gap | Error | Pong
+ClientMessage = Auth | Subscribe | Unsubscribe | Publish | Presence | Ping | Pong
+ServerMessage = Subscribed | Messages | Published | Joined | Left | Gap | Conflated | Error | Ping | Pong
 
 _encoder = msgspec.json.Encoder()
 _client_decoder: msgspec.json.Decoder[ClientMessage] = msgspec.json.Decoder(ClientMessage)
@@ -226,13 +274,16 @@ def decode_client(frame: bytes | str) -> ClientMessage:
         if isinstance(frame, bytes):
             frame = frame.decode()  # msgspec takes `data` unseen, and others will be sent it as text
         return _client_decoder.decode(frame)
-    except (UnicodeDecodeError, RecursionError) as error:
+    except (UnicodeError, RecursionError) as error:
         raise msgspec.DecodeError(str(error)) from error
 
 
 def decode_server(frame: bytes | str) -> ServerMessage:
     """Decode what a server sent; raises as `decode_client` does."""
-    return _server_decoder.decode(frame)
+    try:
+        return _server_decoder.decode(frame)
+    except (UnicodeError, RecursionError) as error:
+        raise msgspec.DecodeError(str(error)) from error
 
 
 def encode_data(data: object) -> bytes:
@@ -258,14 +309,30 @@ def encode_message(data: object) -> bytes:
     Raises
     ------
     UsageError
-        When it cannot be written as JSON, or is larger than `MAX_MESSAGE` bytes of it.
+        When it cannot be written as JSON, is larger than `MAX_MESSAGE` bytes of it, or nested deeper than
+        `MAX_DEPTH`.
     """
     piece = encode_data(data)
     if len(piece) > MAX_MESSAGE:
         raise UsageError(
             f"a message of {len(piece)} bytes is too large: publish at most {MAX_MESSAGE} bytes at a time"
         )
+    if piece.count(b"[") + piece.count(b"{") > MAX_DEPTH and _is_deep(piece):
+        raise UsageError(
+            f"a message with more than {MAX_DEPTH} lists and objects in one another: publish flatter ones"
+        )
     return piece
+
+
+def _is_deep(piece: bytes) -> bool:
+    """Whether JSON has more than `MAX_DEPTH` lists and objects in one another."""
+    outside_text = b"".join(piece.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2])
+    depth = 0
+    for bracket in outside_text.translate(None, _NO_BRACKETS):
+        depth += 1 if bracket in b"[{" else -1
+        if depth > MAX_DEPTH:
+            return True
+    return False
 
 
 def encode_run(

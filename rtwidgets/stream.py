@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, TypeVar
 
 import pandas as pd
 
 from rtwidgets.checks import is_count
-from rtwidgets.client import ChannelSource, Missing, Source, State
+from rtwidgets.client import Change, ChannelSource, Missing, Source, State
 from rtwidgets.errors import Closed, ConnectError, UsageError, WaitTimeout
 from rtwidgets.frames import Bars, LiveFrame
 from rtwidgets.loop import lease, peek_errors, report
@@ -38,6 +39,7 @@ class Stream:
         self._lease = lease()
         self._stopped = False
         self._why = ""
+        self._states: list[Change] | None = None  # once stopped: the link may go on for others
         self._stopping = threading.Lock()
         self._charts: dict[tuple[object, ...], Plot | Table] = {}
         self._wakers: set[Callable[[], object]] = set()
@@ -76,6 +78,22 @@ class Stream:
     def gaps(self) -> pd.DataFrame:
         """Messages known to be missing, one row a gap: epoch, first and last offset, reason."""
         return pd.DataFrame(self._source.gaps, columns=list(Missing._fields))
+
+    @property
+    def states(self) -> pd.DataFrame:
+        """What the connection went through, oldest first, one row a change: time, state, reason.
+
+        `state` is ``"connecting"``, ``"open"``, ``"waiting"`` (to connect again) or ``"closed"``, and
+        `reason` says why it waits or is closed. The newest 200 changes are kept.
+        """
+        states = self._states or list(self._source.link.changes)
+        rows = [(pd.Timestamp(each.time, tz="UTC"), each.state.value, each.reason) for each in states]
+        return pd.DataFrame(rows, columns=list(Change._fields))
+
+    @property
+    def conflated(self) -> int:
+        """Messages left out because this client read too slowly; it has the last one of each key."""
+        return self._source.conflated
 
     def wait(self, rows: int = 1, timeout: float | None = 10.0) -> pd.DataFrame:
         """Wait until at least so many rows have come since the stream began; return `df`.
@@ -150,8 +168,16 @@ class Stream:
 
     @property
     def reason(self) -> str:
-        """Why the last connection ended, in words."""
-        return self._source.link.reason + self._why
+        """Why the last connection ended, or why the stream is closed, in words."""
+        return self._states[-1].reason if self._states else self._source.link.reason
+
+    @property
+    def latency(self) -> float | None:
+        """Seconds of the last round trip to the server; None before the first one, and while there is none.
+
+        It is measured with a ping every few seconds.
+        """
+        return None if self._stopped else self._source.link.latency
 
     @property
     def stopped(self) -> bool:
@@ -162,9 +188,7 @@ class Stream:
         """Return what to show of it in the status."""
         frame = self.frame
         detail = f"rows: {frame.total:,} · kept: {len(frame):,}"
-        detail += "".join(f" · {doubt}" for doubt in self._doubts())
-        if self.reason and self.state is not State.OPEN:
-            detail += f" · {self.reason}"
+        detail += "".join(f" · {doubt}" for doubt in [*self._doubts(), *self._connection()])
         return Line("stream", self.name, self.state.value, detail)
 
     def stop(self, why: str = "") -> None:
@@ -184,6 +208,10 @@ class Stream:
             if self._stopped:
                 return
             self._lease.check()
+            states = list(self._source.link.changes)
+            if states[-1].state is not State.CLOSED:
+                states.append(Change(time.time_ns(), State.CLOSED, f"stopped: {why}" if why else "stopped"))
+            self._states = states
             self._stopped = True
             self._why = f": {why}" if why else ""
         try:
@@ -318,6 +346,17 @@ class Stream:
             words.append("something failed in the background, see rt.health()")
         return "; ".join(words)
 
+    def _connection(self) -> list[str]:
+        """Return what to tell of the connection: how fast it is, or why there is none."""
+        link, state, latency, words = self._source.link, self.state, self.latency, []
+        if state is State.OPEN:
+            return [] if latency is None else [f"round trip: {latency * 1e3:.3g} ms"]
+        if state is State.WAITING:
+            words.append(f"attempt {link.attempt} in {link.due:.1f} s")
+        elif state is State.CONNECTING:
+            words.append(f"attempt {link.attempt}")
+        return [*words, self.reason]
+
     def _doubts(self) -> list[str]:
         """Return what is odd about the rows so far, and where to look."""
         frame, source, doubts = self.frame, self._source, []
@@ -328,6 +367,8 @@ class Stream:
             doubts.append(f"not taken by where=: {source.skipped:,}")
         if gaps := len(source.gaps):
             doubts.append(f"gaps: {gaps} (see .gaps)")
+        if source.conflated:
+            doubts.append(f"conflated, because this client is slow: {source.conflated:,}")
         if frame.total and frame.key is not None and not frame.has_keys:
             doubts.append(f"no row has a {frame.key!r}, which is to be the key")
         return doubts

@@ -13,6 +13,7 @@ import sys
 import threading
 from pathlib import Path
 
+import jwt
 import nbformat
 import pytest
 from click.testing import CliRunner
@@ -24,7 +25,7 @@ import rtwidgets
 from rtwidgets.cli import main
 
 COMMAND = [sys.executable, "-m", "rtwidgets"]
-ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "RTWIDGETS_TOKEN"}
+ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("RTWIDGETS_")}
 
 
 class Process:
@@ -151,7 +152,7 @@ def test_serve_logs_the_line_to_connect_with(run):
     server = run("serve", "--seed", "1")
     line = r'rt\.connect\("prices", server="(ws://127\.0\.0\.1:\d+)", token="(.+)"\)'
     url, token = server.seen(line, server.err).groups()
-    server.seen(rf"serving at {url}: /echo, /ws, /prices, /chat/\{{room\}}$", server.err)
+    server.seen(rf"serving at {url}: /echo, /ws, /prices, /chat/\{{room\}}, /accounts$", server.err)
     server.seen(rf"token: {re.escape(token)}$", server.err)
     with connect(f"{url}/echo?token={token}", proxy=None) as client:
         client.send("hello")
@@ -199,6 +200,78 @@ def test_serve_takes_the_token_from_the_environment(run):
     """RTWIDGETS_TOKEN gives the token without showing it on the command line."""
     server = run("serve", "echo", "--json", env=ENVIRONMENT | {"RTWIDGETS_TOKEN": "from-outside"})
     assert server.ready()["token"] == "from-outside"
+
+
+def test_serve_encrypted(run):
+    """``--tls`` serves at wss://, and the log has what a client needs to trust it."""
+    server = run("serve", "prices", "--tls", "--seed", "1", "--json")
+    ready = server.ready()
+    assert ready["url"].startswith("wss://")
+    server.seen(f'server="{ready["url"]}", token="{ready["token"]}", ca="{ready["certificate"]}"', server.err)
+    arguments = ("tail", ready["url"], "--channel", "prices", "--token", ready["token"], "--rows", "2")
+    trusting = run(*arguments, "--ca", ready["certificate"])
+    assert trusting.end() == 0
+    assert len(trusting.out) == 2
+    doubting = run(*arguments)
+    assert doubting.end() == 1
+    assert "its certificate is not to be trusted" in doubting.err[-1]
+    assert server.end(signal.SIGTERM) == 0
+    assert not Path(ready["certificate"]).exists()
+
+
+# token
+
+
+@pytest.mark.parametrize("way", ["file", "environment"])
+def test_a_token_and_the_server_it_is_for(run, tmp_path, way):
+    """What ``rtwidgets token`` makes is good at a server with the same secret, for what it allows."""
+    secret = "a secret of more than thirty-two bytes"
+    (tmp_path / "secret.txt").write_text(f"{secret}\n")
+    arguments = ("--jwt-secret-file", "secret.txt") if way == "file" else ()
+    options = {} if way == "file" else {"env": ENVIRONMENT | {"RTWIDGETS_JWT_SECRET": secret}}
+    url = run("serve", "prices", "chat", "--audience", "here", "--json", *arguments, **options).ready()["url"]
+    arguments += ("--audience", "here")
+    made = run("token", "ada", "--scope", "subscribe:prices", "--lifetime", "5m", *arguments, **options)
+    assert made.end() == 0
+    (token,) = made.out
+    assert run("tail", url, "--channel", "prices", "--token", token, "--rows", "1").end() == 0
+    refused = run("tail", url, "--channel", "chat/lobby", "--token", token, "--rows", "1")
+    assert refused.end() == 1
+    assert "your token does not allow to subscribe to 'chat/lobby'" in refused.err[-1]
+
+
+def test_a_token_lasts_as_long_as_it_is_told(monkeypatch):
+    """``--lifetime`` is in seconds, minutes, hours or days."""
+    monkeypatch.setenv("RTWIDGETS_JWT_SECRET", "a secret of more than thirty-two bytes")
+    for lifetime, seconds in (("90s", 90), ("1.5m", 90), ("1h", 3_600), ("7d", 604_800)):
+        made = in_process("token", "ada", "--lifetime", lifetime).stdout.strip()
+        claims = jwt.decode(made, options={"verify_signature": False})
+        assert seconds <= claims["exp"] - claims["iat"] <= seconds + 1
+        assert (claims["sub"], claims["scope"]) == ("ada", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["ada"], "there is no secret to sign with: set RTWIDGETS_JWT_SECRET, or name a file"),
+        (["ada", "--jwt-secret-file", "short.txt"], "the secret is too short"),
+        (["ada", "--jwt-secret-file", "none.txt"], "'none.txt' cannot be read: No such file"),
+        (["ada", "--lifetime", "1 hour"], "--lifetime '1 hour' is no time: write 90s, 15m, 1h or 7d"),
+        (["ada", "--lifetime", "0s"], "is no time"),
+        (["ada", "--scope", "read:x", "--jwt-secret-file", "good.txt"], "'read:x' is not a scope"),
+        (["", "--jwt-secret-file", "good.txt"], "a user's name has 1 to 100 characters, not 0"),
+    ],
+)
+def test_token_refuses_in_one_line(run, tmp_path, arguments, said):
+    """What cannot be made is one line of text and exit code 2, and no secret is in it."""
+    (tmp_path / "short.txt").write_text("s3cret")
+    (tmp_path / "good.txt").write_text("a secret of more than thirty-two bytes")
+    made = run("token", *arguments)
+    assert made.end() == 2
+    assert len(made.err) == 1
+    assert said in made.err[0]
+    assert "s3cret" not in made.err[0]
+    assert made.out == []
 
 
 def test_serve_one_service_openly(run):
@@ -249,7 +322,7 @@ def test_serve_with_options(run):
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["nonsense"], 2, "there is no service 'nonsense'; there is: echo, ws, prices, chat"),
+        (["nonsense"], 2, "there is no service 'nonsense'; there is: echo, ws, prices, chat, accounts"),
         (["--open", "--host", "0.0.0.0"], 1, "an open server answers this machine only"),
         (["--open", "--token", "t"], 2, "leave one of --open and --token out"),
         (["--rate", "0"], 2, "options of 'prices'"),
@@ -258,6 +331,12 @@ def test_serve_with_options(run):
         (["--option", "rate=5"], 2, "names no service"),
         (["--option", "prices.speed=5"], 2, "It has: rate, symbols, start"),
         (["--host", "192.0.2.1"], 1, "cannot listen on 192.0.2.1"),
+        (["--jwt-secret-file", "none.txt"], 2, "--jwt-secret-file 'none.txt' cannot be read: No such file"),
+        (["--jwks", "http://example.org/keys"], 2, "give an https URL"),
+        (["--jwks", "none.json", "--public-key", "none.pem"], 2, "leave one out"),
+        (["--open", "--audience", "here"], 2, "--open asks for no token"),
+        (["--certificate", "a.pem"], 2, "--certificate and --key go together"),
+        (["--certificate", "a.pem", "--key", "a.pem"], 1, "the certificate 'a.pem' cannot be read"),
     ],
 )
 def test_serve_refuses_in_one_line(run, arguments, code, said):

@@ -6,7 +6,7 @@ import threading
 import pandas as pd
 import pytest
 
-from rtwidgets.client import Intake, Missing, Multiplex, State, Subscription
+from rtwidgets.client import Intake, Missing, Multiplex, State, Subscription, pulse
 from rtwidgets.client import link as link_
 from rtwidgets.client.backoff import Backoff
 from rtwidgets.errors import Closed, Refused, UsageError, WaitTimeout
@@ -261,6 +261,44 @@ def test_what_a_server_that_stopped_looks_like(kernel):
         stream.wait(timeout=0.02)
     line = stream.describe()
     assert (line.name, line.state) == ("notes", stream.state.value) or line.state in {"waiting", "connecting"}
+
+
+def cut(kernel):
+    for connection in list(kernel.server._server.connections):
+        kernel.lease.call(connection.abort)
+
+
+def test_what_the_connection_went_through(kernel, monkeypatch):
+    """`states` is a frame of the changes; after `stop` it stays, though others use the connection."""
+    monkeypatch.setattr(link_, "Backoff", lambda: Backoff(0.01, 0.01))
+    one, two = kernel.stream(), kernel.stream("quiet")
+    cut(kernel)
+    until(lambda: len(one.states) == 5)
+    one.stop("enough of it")
+    cut(kernel)
+    until(lambda: len(two.states) == 8)
+    assert one.states["state"].tolist() == ["connecting", "open", "waiting", "connecting", "open", "closed"]
+    assert one.states["reason"].iloc[[2, 5]].tolist() == ["the connection broke off", "stopped: enough of it"]
+    assert str(one.states.dtypes["time"]) == "datetime64[ns, UTC]"
+    assert one.states["time"].is_monotonic_increasing
+    assert one.reason == "stopped: enough of it"
+    assert two.states["state"].iloc[-1] == "open"
+
+
+def test_the_status_tells_of_the_connection(kernel, monkeypatch):
+    """How long a round trip takes; which attempt is next, when, and why it waits; why it is closed."""
+    monkeypatch.setattr(pulse, "PING_EVERY", 0.1)
+    monkeypatch.setattr(link_, "Backoff", lambda: Backoff(1_000.0, 1_000.0))
+    stream = kernel.stream()
+    until(lambda: stream.latency is not None)
+    assert re.fullmatch(r"rows: 0 · kept: 0 · round trip: [\d.e+]+ ms", stream.describe().detail)
+    cut(kernel)
+    until(lambda: stream.state is State.WAITING)
+    waiting = r"rows: 0 · kept: 0 · attempt 1 in \d+\.\d s · the connection broke off"
+    assert re.fullmatch(waiting, stream.describe().detail)
+    stream.stop()
+    assert stream.describe().detail == "rows: 0 · kept: 0 · stopped"
+    assert stream.latency is None
 
 
 def test_chat(kernel):

@@ -1,13 +1,17 @@
 """The client wing: links, subscriptions, backoff, records. Floor 3: knows messages and frames."""
 
 from rtwidgets.client.foreign import Foreign
-from rtwidgets.client.link import Link, State
+from rtwidgets.client.link import Change, Link, State
 from rtwidgets.client.multiplex import Multiplex, Reader
 from rtwidgets.client.records import Intake, Records
 from rtwidgets.client.source import ChannelSource, ForeignSource, Source
 from rtwidgets.client.subscription import Missing, Subscription
+from rtwidgets.client.token import AskForToken
+from rtwidgets.client.trust import pinned, trusting
 
 __all__ = [
+    "AskForToken",
+    "Change",
     "ChannelSource",
     "Foreign",
     "ForeignSource",
@@ -20,4 +24,6 @@ __all__ = [
     "Source",
     "State",
     "Subscription",
+    "pinned",
+    "trusting",
 ]

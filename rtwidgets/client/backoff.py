@@ -1,8 +1,10 @@
 """How long to wait before connecting again. Pure: it is told the time.
 
 Full jitter, as in "Exponential Backoff And Jitter" (AWS Architecture Blog, 2015), over a floor: clients of
-a server that fell over come back spread out. The wait starts over only after a connection has proved
-stable; a server that accepts and closes at once is not hammered.
+a server that fell over come back spread out, already at their first attempt. The bound grows by 1.6, as in
+gRPC's connection backoff protocol: if it doubled, those who lost a server first, while it said good-bye to
+the others, would stay away for long after it is back. The wait starts over only after a connection has
+proved stable; a server that accepts and closes at once is not hammered.
 """
 
 from __future__ import annotations
@@ -10,6 +12,9 @@ from __future__ import annotations
 import random
 
 __all__ = ["Backoff"]
+
+
+_WIDTH, _GROWTH = 5.0, 1.6  # of the first wait's bound, in least waits, and of one bound to the next
 
 
 class Backoff:
@@ -21,7 +26,7 @@ class Backoff:
     Parameters
     ----------
     first, longest
-        Seconds: the least wait, and the bound of the longest one.
+        Seconds: the least wait, and the bound of the longest one. The first wait's is five times the least.
     stable
         Seconds that a connection has to last for the waits to start over.
     draw
@@ -51,6 +56,6 @@ class Backoff:
         if self._opened is not None and now - self._opened >= self.stable:
             self.failures = 0
         self._opened = None
-        bound = min(self.longest, self.first * 2.0 ** min(self.failures, 32))
+        bound = min(self.longest, self.first * _WIDTH * _GROWTH ** min(self.failures, 32))
         self.failures += 1
         return self._draw.uniform(max(self.first, bound / 8.0), bound)

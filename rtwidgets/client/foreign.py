@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from websockets.exceptions import ConnectionClosed
@@ -34,6 +35,8 @@ class Foreign:
         Sent on each connection: one message, or several in a list. Text goes as it is, the rest as JSON.
     headers
         Further request headers.
+    trust
+        As for `Link`.
     """
 
     def __init__(
@@ -43,13 +46,14 @@ class Foreign:
         *,
         subscribe: object = None,
         headers: Mapping[str, str] | None = None,
+        trust: Callable[[], ssl.SSLContext | None] = lambda: None,
     ) -> None:
         self.gaps: deque[Missing] = deque(maxlen=1_000)
         self._intake = intake
         self._greetings = _greetings(subscribe)
         self._opened = asyncio.Event()
         self._connection: Inbox | None = None
-        self.link = Link(url, self._session, headers=headers)
+        self.link = Link(url, self._session, headers=headers, trust=trust)
 
     async def opened(self) -> None:
         """Wait for the first connection.
@@ -90,7 +94,8 @@ class Foreign:
     async def _session(self, connection: Inbox) -> None:
         if self.link.connects > 1:
             # Nothing numbers a foreign feed's messages here: that there was a break is all one can know.
-            self.gaps.append(Missing("", None, None, f"the connection broke: {self.link.reason}"))
+            self.gaps.append(Missing("", None, None, self.link.reason))
+            self._intake.frame.mark_gap(self._intake.frame.total)
         for greeting in self._greetings:
             await connection.send(greeting)
         self._connection = connection

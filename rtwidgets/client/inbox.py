@@ -25,10 +25,14 @@ _DATA = (Opcode.TEXT, Opcode.BINARY, Opcode.CONT)
 
 
 class Inbox(ClientConnection):
-    """A connection to be read with `messages`. Compression has to be off."""
+    """A connection to be read with `messages`. Compression has to be off.
+
+    `silent` goes back to 0 with each byte of a message; control frames, which a library sends, leave it.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.silent = 0
         self._messages: list[bytes] = []
         self._fragments: list[bytes] = []
         self._held: list[bytes] = []  # the beginning of a frame
@@ -56,6 +60,19 @@ class Inbox(ClientConnection):
         taken, self._messages = self._messages, []
         return taken
 
+    def post(self, text: bytes) -> bool:
+        """Send a text message without waiting; return False where that is not possible now."""
+        if self.state is not State.OPEN or self.paused:
+            return False
+        self.protocol.send_text(text)
+        self.send_data()
+        return True
+
+    def give_up(self, why: str) -> None:
+        """Cut the connection; it is the cause of the `ConnectionClosed` that `messages` then raises."""
+        self.set_connection_exc(TimeoutError(why))
+        self.transport.abort()
+
     # What the transport calls
 
     def data_received(self, data: bytes) -> None:
@@ -66,6 +83,7 @@ class Inbox(ClientConnection):
             self._held.append(data)
             self._missing -= len(data)
             if self._missing > 0 and self.state is State.OPEN:
+                self._wake()
                 return
             data = b"".join(self._held)
             self._held.clear()
@@ -88,12 +106,15 @@ class Inbox(ClientConnection):
         if not isinstance(event, Frame) or event.opcode not in _DATA:
             super().process_event(event)
             return
+        self.silent = 0
         self._fragments.append(bytes(event.data))
         if event.fin:
             self._messages.append(b"".join(self._fragments))
             self._fragments.clear()
 
     def _wake(self) -> None:
+        if self._messages or (self._held and self._held[0][0] & 0x0F < Opcode.CLOSE):
+            self.silent = 0
         if self._waiter is not None and not self._waiter.done() and (self._messages or self._lost):
             self._waiter.set_result(None)
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import enum
 import logging
+import ssl
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from websockets.asyncio.client import connect
@@ -23,15 +25,22 @@ from websockets.typing import Subprotocol
 
 from rtwidgets.client.backoff import Backoff
 from rtwidgets.client.inbox import MAX_SIZE, Inbox
-from rtwidgets.errors import ConnectError, Forbidden, NotFound, Unauthorized, Unreachable
+from rtwidgets.client.token import Token
+from rtwidgets.errors import ConnectError, Forbidden, NotFound, RtError, Unauthorized, Unreachable
 from rtwidgets.loop import report
+from rtwidgets.messages import TOKEN_EXPIRED
 
-__all__ = ["WANTED_AS_ARGUMENT", "WANTED_IN_URL", "Link", "State", "explain"]
+__all__ = ["WANTED_AS_ARGUMENT", "WANTED_IN_URL", "Change", "Link", "State", "explain"]
 
 _logger = logging.getLogger("rtwidgets.client")
+# At level DEBUG websockets shows each header and frame, and there are tokens and passwords in them.
+_logger.addFilter(lambda record: record.levelno > logging.DEBUG)
 
 OPEN_TIMEOUT = 10.0
 """Seconds that a handshake may take."""
+
+CHANGES_KEPT = 200
+"""Changes of its state that a link remembers."""
 
 PING_INTERVAL = 5.0
 PING_TIMEOUT = 8.0
@@ -40,6 +49,10 @@ PING_TIMEOUT = 8.0
 
 WANTED_IN_URL = "Put the token into the URL as ?token=…, or into headers="
 WANTED_AS_ARGUMENT = "Pass token=… with the token that the server printed"
+RENEW = (
+    "the token has expired: connect again with a new one as token=…, or with a function that returns one, "
+    "which is called again in time"
+)
 
 
 class State(enum.Enum):
@@ -51,10 +64,32 @@ class State(enum.Enum):
     CLOSED = "closed"
 
 
+class Change(NamedTuple):
+    """What a link began to do.
+
+    Attributes
+    ----------
+    time
+        When, in nanoseconds of Unix time.
+    state
+        What.
+    reason
+        Why it waits or is closed, in words.
+    """
+
+    time: int
+    state: State
+    reason: str
+
+
 def explain_close(error: ConnectionClosed) -> str:
     """Return in words why a connection ended."""
     if error.rcvd is None:
-        return f"the connection broke off: {error}" if error.sent is not None else "the connection broke off"
+        cause = error.__cause__
+        why = str(error) if error.sent is not None else ""
+        if isinstance(cause, OSError) and not why:
+            why = cause.strerror or str(cause)
+        return "the connection broke off" + (f": {why}" if why else "")
     code, said = error.rcvd.code, error.rcvd.reason
     return f"the server closed the connection (code {code}{f': {said}' if said else ''})"
 
@@ -74,16 +109,11 @@ def explain(url: str, error: Exception, *, token: str = WANTED_IN_URL) -> Connec
         Where a token has to go.
     """
     if isinstance(error, InvalidStatus):
-        status = error.response.status_code
-        body = bytes(error.response.body or b"").decode(errors="replace").strip()[:300]
-        said = f"the server answered {status}" + (f": {body}" if body else "")
-        if status == 401:
-            return Unauthorized(url, f"{said}. {token}")
-        if status == 403:
-            return Forbidden(url, said)
-        if status == 404:
-            return NotFound(url, said)
-        return Unreachable(url, said)
+        return _explain_answer(url, error, token)
+    if isinstance(error, ssl.SSLError) or (
+        isinstance(error, ConnectionResetError) and url.startswith("wss:")
+    ):
+        return _explain_tls(url, error)
     if isinstance(error, InvalidURI | ValueError):
         return ConnectError(url, "this is not a WebSocket URL: write ws://host:port/path or wss://…")
     if isinstance(error, InvalidMessage) and isinstance(error.__cause__, EOFError | OSError):
@@ -96,6 +126,33 @@ def explain(url: str, error: Exception, *, token: str = WANTED_IN_URL) -> Connec
     if isinstance(error, ConnectionRefusedError) or "Multiple exceptions" in str(error):
         return Unreachable(url, "nothing listens there. Is the server running, and is the port right?")
     return Unreachable(url, str(error) or type(error).__name__)
+
+
+def _explain_answer(url: str, error: InvalidStatus, token: str) -> ConnectError:
+    status = error.response.status_code
+    body = bytes(error.response.body or b"").decode(errors="replace").strip()[:300]
+    said = f"the server answered {status}" + (f": {body}" if body else "")
+    if status == 401:
+        return Unauthorized(url, f"{said}. {token}")
+    if status == 403:
+        return Forbidden(url, said)
+    if status == 404:
+        return NotFound(url, said)
+    return Unreachable(url, said)
+
+
+def _explain_tls(url: str, error: OSError) -> ConnectError:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return ConnectError(
+            url,
+            f"its certificate is not to be trusted ({error.verify_message}). If it is the server that you "
+            "mean, pass ca=… with the path of its certificate, or of that of who signed it",
+        )
+    why = error.reason if isinstance(error, ssl.SSLError) else "it was reset"
+    return Unreachable(
+        url,
+        f"no encrypted connection came about ({why}). If the server has no TLS, its URL begins with ws://",
+    )
 
 
 class Link:
@@ -111,6 +168,13 @@ class Link:
         Further request headers.
     subprotocols
         To ask for.
+    token
+        Shown on each new connection.
+    trust
+        Returns, for each new connection, what its certificate is checked with; None for the authorities that
+        this machine knows.
+    pings
+        Whether to use the pings of WebSocket itself; the session has to find out about a dead link otherwise.
     """
 
     def __init__(
@@ -120,9 +184,13 @@ class Link:
         *,
         headers: Mapping[str, str] | None = None,
         subprotocols: Sequence[str] = (),
+        token: Token | None = None,
+        trust: Callable[[], ssl.SSLContext | None] = lambda: None,
+        pings: bool = True,
     ) -> None:
-        self.shown = _without_secrets(url)
-        self.state = State.CONNECTING
+        self.shown = without_secrets(url)
+        self.changes: deque[Change] = deque(maxlen=CHANGES_KEPT)
+        """What it did so far; the newest is what it does."""
         self.reason = ""
         """Why the last connection ended or failed, in words; empty before that."""
         self.connects = 0
@@ -132,10 +200,41 @@ class Link:
         self._session = session
         self._headers = dict(headers or {})
         self._subprotocols = [Subprotocol(name) for name in subprotocols]
+        self._token = token
+        self._trust = trust
+        self._rejected = False  # whether the last attempt was, for its token
+        self._pings = pings
         self._backoff = Backoff()
+        self._due = 0.0  # when to connect again, by the steady clock
+        self._connection: Inbox | None = None
+        self._enter(State.CONNECTING)
         self._task = asyncio.get_running_loop().create_task(
             self._run(), name=f"rtwidgets: link to {self.shown}"
         )
+
+    def __repr__(self) -> str:
+        return f"Link({self.shown!r})"
+
+    @property
+    def state(self) -> State:
+        """What it is doing."""
+        return self.changes[-1].state
+
+    @property
+    def attempt(self) -> int:
+        """Which attempt to come back this is, or is waited for, since a connection was stable; 0 is none."""
+        return self._backoff.failures
+
+    @property
+    def due(self) -> float:
+        """Seconds until it tries to connect again; 0.0 when it does not wait for that."""
+        return max(0.0, self._due - time.monotonic()) if self.state is State.WAITING else 0.0
+
+    @property
+    def latency(self) -> float | None:
+        """Seconds that the last answer to a ping of this connection took; None before the first one."""
+        connection = self._connection
+        return (connection.latency or None) if connection is not None else None
 
     async def opened(self, event: asyncio.Event) -> ConnectError | None:
         """Wait for an event or the end of the link; return the error if it ended with one."""
@@ -148,7 +247,8 @@ class Link:
 
     async def close(self) -> None:
         """Say good-bye and connect no more."""
-        self.state = State.CLOSED  # from now on nobody should begin to use it
+        if self.state is not State.CLOSED:
+            self._enter(State.CLOSED, "stopped")  # from now on nobody should begin to use it
         self._task.cancel()
         await asyncio.wait([self._task])
         self._end(None, "stopped")
@@ -157,9 +257,10 @@ class Link:
         try:
             while True:
                 wait = await self._once()
-                self.state = State.WAITING
+                self._due = time.monotonic() + wait
+                self._enter(State.WAITING, self.reason)
                 await asyncio.sleep(wait)
-                self.state = State.CONNECTING
+                self._enter(State.CONNECTING)
         except asyncio.CancelledError:
             self._end(None, "stopped")
             raise
@@ -169,11 +270,79 @@ class Link:
             report(f"the link to {self.shown}", error)
             self._end(ConnectError(self.shown, f"a fault in the client: {error!r}"), repr(error))
 
+    def _enter(self, state: State, reason: str = "") -> None:
+        self.changes.append(Change(time.time_ns(), state, reason))
+
     def _end(self, error: ConnectError | None, reason: str) -> None:
-        self.state = State.CLOSED
+        if self.state is not State.CLOSED:
+            self._enter(State.CLOSED, reason)
         if not self.ended.done():
             self.reason = reason
             self.ended.set_result(error)
+
+    async def _connect(self) -> None:
+        """Connect and run the session."""
+        headers = dict(self._headers)
+        if self._token is not None:
+            headers["Authorization"] = f"Bearer {await self.ask_for_token(self._token)}"
+        trust = self._trust()
+        tls: dict[str, Any] = {} if trust is None else {"ssl": trust}
+        async with connect(
+            self._url,
+            create_connection=Inbox,
+            additional_headers=headers,
+            subprotocols=self._subprotocols or None,
+            compression=None,
+            max_size=MAX_SIZE,
+            max_queue=None,  # read and decoded within one turn of the loop, so none can pile up
+            open_timeout=OPEN_TIMEOUT,
+            close_timeout=1.0,
+            ping_interval=PING_INTERVAL if self._pings else None,
+            ping_timeout=PING_TIMEOUT,
+            logger=_logger,
+            proxy=None if is_local(self._url) else True,
+            **tls,
+        ) as connection:
+            assert isinstance(connection, Inbox)
+            self._backoff.opened(time.monotonic())
+            self._connection = connection
+            self._enter(State.OPEN)
+            self.connects += 1
+            self._rejected = False
+            try:
+                await self._session(connection)
+            except asyncio.CancelledError:
+                await connection.close()  # or websockets would tell the peer of an internal error
+                raise
+            finally:
+                self._connection = None
+
+    def _may_go_on(self, error: ConnectError) -> bool:
+        """Whether there is sense in another attempt after a handshake that failed."""
+        if isinstance(error, Unauthorized) and self._token is not None and self._token.renewable:
+            before, self._rejected = self._rejected, True
+            return not before  # the token may have expired on its way, but not twice
+        return isinstance(error, Unreachable)
+
+    async def ask_for_token(self, token: Token) -> str:
+        """Return a token that is good now.
+
+        Raises
+        ------
+        Unreachable
+            When there is none now.
+        Unauthorized
+            When there will be none.
+        """
+        try:
+            return await token.get()
+        except ConnectError as error:
+            raise Unreachable(self.shown, f"there is no token: {error}") from error
+        except RtError as error:
+            raise Unauthorized(self.shown, f"there is no token: {error}") from error
+        except Exception as error:  # the user's own function; its words may have secrets in them
+            reason = f"the function given as token= raised {type(error).__name__}"
+            raise Unreachable(self.shown, reason) from error
 
     async def _once(self) -> float:
         """Connect and run the session until it breaks; return the seconds to wait before the next time.
@@ -184,48 +353,33 @@ class Link:
             When there is no sense in a next time, or when the very first one failed.
         """
         try:
-            async with connect(
-                self._url,
-                create_connection=Inbox,
-                additional_headers=self._headers,
-                subprotocols=self._subprotocols or None,
-                compression=None,
-                max_size=MAX_SIZE,
-                max_queue=None,  # read and decoded within one turn of the loop, so none can pile up
-                open_timeout=OPEN_TIMEOUT,
-                close_timeout=1.0,
-                ping_interval=PING_INTERVAL,
-                ping_timeout=PING_TIMEOUT,
-                logger=_logger,
-                proxy=None if _is_local(self._url) else True,
-            ) as connection:
-                assert isinstance(connection, Inbox)
-                self._backoff.opened(time.monotonic())
-                self.state = State.OPEN
-                self.connects += 1
-                try:
-                    await self._session(connection)
-                except asyncio.CancelledError:
-                    await connection.close()  # or websockets would tell the peer of an internal error
-                    raise
-                self.reason = "the server ended the stream"
+            await self._connect()
+            self.reason = "the server ended the stream"
+        except Unreachable as error:
+            if self.connects == 0:
+                raise
+            self.reason = error.reason
         except ConnectionClosed as error:
             self.reason = explain_close(error)
-            if error.rcvd is not None and error.rcvd.code == CloseCode.POLICY_VIOLATION:
+            code = None if error.rcvd is None else error.rcvd.code
+            if code == TOKEN_EXPIRED and self._token is not None and not self._token.renewable:
+                raise Unauthorized(self.shown, RENEW) from error
+            if code == CloseCode.POLICY_VIOLATION:
                 raise ConnectError(self.shown, f"{self.reason}. It would do so again") from error
         except (OSError, InvalidHandshake, InvalidURI, ValueError) as error:
             if isinstance(error, ValueError) and self.state is State.OPEN:
                 raise  # not about the address
             token = WANTED_AS_ARGUMENT if self._subprotocols else WANTED_IN_URL
             explained = explain(self.shown, error, token=token)
-            if self.connects == 0 or not isinstance(explained, Unreachable):
+            if self.connects == 0 or not self._may_go_on(explained):
                 # The cause would show the URL with all that is in it.
                 raise explained from (None if isinstance(error, InvalidURI | ValueError) else error)
             self.reason = explained.reason
         return self._backoff.lost(time.monotonic())
 
 
-def _without_secrets(url: str) -> str:
+def without_secrets(url: str) -> str:
+    """Return a URL as it may be shown: without its query, user and password."""
     head, slashes, rest = url.partition("?")[0].partition("#")[0].partition("//")
     if not slashes:
         return head
@@ -233,5 +387,6 @@ def _without_secrets(url: str) -> str:
     return f"{head}//{place.rpartition('@')[2]}{slash}{path}"
 
 
-def _is_local(url: str) -> bool:
+def is_local(url: str) -> bool:
+    """Whether a URL is of this machine, so that no proxy is asked."""
     return urlsplit(url).hostname in {"localhost", "127.0.0.1", "::1"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import ssl
 from collections.abc import Callable
 from typing import Protocol
 
@@ -13,16 +14,23 @@ from websockets.exceptions import ConnectionClosed
 
 from rtwidgets.client.inbox import Inbox
 from rtwidgets.client.link import Link
+from rtwidgets.client.pulse import Pulse
 from rtwidgets.client.subscription import Subscription
+from rtwidgets.client.token import AskForToken, Token
 from rtwidgets.errors import Closed, ConnectError, Refused, RtError, Unauthorized
-from rtwidgets.loop import report
+from rtwidgets.loop import report, supervise
 from rtwidgets.messages import (
     SUBPROTOCOL,
+    Auth,
+    Conflated,
     Error,
     Gap,
     Joined,
+    Latest,
     Left,
     Messages,
+    Ping,
+    Pong,
     Presence,
     Publish,
     Published,
@@ -47,6 +55,9 @@ class Reader(Protocol):
     def read(self, run: Messages, known: int) -> None:
         """Take a run, of which the first `known` messages were read before."""
 
+    def read_latest(self, latest: Latest) -> None:
+        """Take the last message of each key among messages that are missing."""
+
     def event(self, event: Joined | Left) -> None:
         """Take a change of who is present."""
 
@@ -59,18 +70,33 @@ class Multiplex:
     url
         The server's, such as ``ws://127.0.0.1:8765``.
     token
-        The server's; None for an open one.
+        The server's, or one that it or somebody else has signed; None for an open server. A function that
+        returns one is called for each new connection, and again before the token of a running one expires.
+    trust
+        As for `Link`.
     """
 
-    def __init__(self, url: str, token: str | None) -> None:
-        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-        self.link = Link(url, self._session, headers=headers, subprotocols=[SUBPROTOCOL])
+    def __init__(
+        self,
+        url: str,
+        token: str | AskForToken | None,
+        *,
+        trust: Callable[[], ssl.SSLContext | None] = lambda: None,
+    ) -> None:
+        self._token = None if token is None else Token(token)
+        self.link = Link(
+            url, self._session, token=self._token, trust=trust, subprotocols=[SUBPROTOCOL], pings=False
+        )
         self._ids = itertools.count(1)
         self._connection: Inbox | None = None
+        self._pulse: Pulse | None = None
         self._readers: dict[str, Reader] = {}
         self._users: dict[str, str] = {}
         self._pending: dict[int, asyncio.Future[object]] = {}
         self._opened = asyncio.Event()
+
+    def __repr__(self) -> str:
+        return f"Multiplex({self.link.shown!r})"
 
     @property
     def channels(self) -> list[str]:
@@ -136,8 +162,10 @@ class Multiplex:
             raise ConnectError(
                 self.link.shown, "what answers there is no rtwidgets server: give the full URL to connect to"
             )
-        self._connection = connection
+        self._connection, self._pulse = connection, Pulse(connection)
         self._opened.set()
+        beating = supervise(self._pulse.beat(), f"pinging {self.link.shown}")
+        renewing = supervise(self._renew(), f"a new token for {self.link.shown}")
         try:
             for channel, reader in list(self._readers.items()):
                 if reader.subscription.cursor is not None:  # the others are being asked for by `subscribe`
@@ -150,6 +178,8 @@ class Multiplex:
             self._fail(error)
             raise
         finally:
+            beating.cancel()
+            renewing.cancel()
             self._connection = None
             self._opened.clear()
             self._fail(Closed(f"the connection broke: {self.link.shown}"))
@@ -174,6 +204,9 @@ class Multiplex:
                     except RtError as error:  # a schema that does not hold together, say
                         if not self._answer(id, error):
                             raise
+                    else:
+                        if message.latest is not None:
+                            reader.read_latest(message.latest)
                 self._answer(id, message)
             case Published(id):
                 self._answer(id, message)
@@ -181,8 +214,21 @@ class Multiplex:
                 if (reader := self._readers.get(channel)) is not None:
                     reader.event(message)
             case Gap(channel):
-                if (reader := self._readers.get(channel)) is not None:
-                    reader.subscription.gap(message)
+                reader = self._readers.get(channel)
+                if reader is not None and reader.subscription.gap(message) and message.latest is not None:
+                    reader.read_latest(message.latest)
+            case Conflated(channel):
+                reader = self._readers.get(channel)
+                if reader is not None and reader.subscription.conflation(message):
+                    reader.read_latest(message.latest)
+            case Ping():
+                if self._connection is not None:
+                    self._connection.post(encode(Pong()))
+            case Pong():
+                if self._pulse is not None:
+                    self._pulse.answered()
+            case Error("token_expired"):
+                pass  # the close that follows says so too, and the link knows what to do
             case Error("unauthorized"):
                 raise Unauthorized(
                     self.link.shown,
@@ -212,6 +258,18 @@ class Multiplex:
             return await future
         finally:
             self._pending.pop(number, None)
+
+    async def _renew(self) -> None:
+        """Show a new token before the last one expires, for as long as the connection lasts."""
+        while self._token is not None and (wait := self._token.renew_in) is not None:
+            await asyncio.sleep(wait)
+            try:
+                token = await self.link.ask_for_token(self._token)
+            except ConnectError as error:
+                report(f"a new token for {self.link.shown}", error)
+            else:
+                with contextlib.suppress(Closed):
+                    await self._send(encode(Auth(token)))
 
     async def _announce(self, channel: str) -> None:
         if (user := self._users.get(channel)) is not None:

@@ -138,12 +138,13 @@ class Intake:
         self._probes = msgspec.json.Decoder(list[probe])  # type: ignore[valid-type]
         self._wanted = probe(**{f"f{n}": value for n, value in enumerate(self._where.values())})
 
-    def run(self, raw: msgspec.Raw, offset: int, count: int, known: int, times: float | list[float]) -> None:
-        """Take a run of a channel: a JSON list of `count` messages, of which `known` are known already.
+    def run(
+        self, raw: msgspec.Raw, offsets: npt.NDArray[np.int64], times: float | list[float], known: int = 0
+    ) -> None:
+        """Take messages of a channel: a JSON list, of which the first `known` are known already.
 
-        `offset` is the first one's; `times` are Unix milliseconds, one for all or one each.
+        `offsets` has one element each; `times` are Unix milliseconds, one for all or one each.
         """
-        offsets = np.arange(offset, offset + count, dtype=np.int64)
         received: Any = (np.asarray(times, dtype=np.float64) * 1e6).round().astype(np.int64)
         if not known and not self._where and self._records.path is None:
             self.frame.extend_json(raw, offsets=offsets, received=received)

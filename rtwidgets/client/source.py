@@ -6,13 +6,15 @@ import uuid
 from collections.abc import Callable
 from typing import Protocol
 
+import numpy as np
+
 from rtwidgets.client.foreign import Foreign
 from rtwidgets.client.link import Link
 from rtwidgets.client.multiplex import Multiplex
 from rtwidgets.client.records import Intake
 from rtwidgets.client.subscription import Missing, Subscription
 from rtwidgets.frames import LiveFrame
-from rtwidgets.messages import Joined, Left, Messages, Subscribed
+from rtwidgets.messages import Joined, Latest, Left, Messages, Subscribed
 
 __all__ = ["ChannelSource", "ForeignSource", "Source"]
 
@@ -35,6 +37,10 @@ class Source(Protocol):
     @property
     def skipped(self) -> int:
         """Messages that `where` did not take."""
+
+    @property
+    def conflated(self) -> int:
+        """Messages left out because the reader was slow and got the last one of their key."""
 
     async def send(self, data: object) -> None:
         """Send something the other way."""
@@ -64,6 +70,8 @@ class ChannelSource:
         self._multiplex = multiplex
         self._make = make
         self._intake: Intake | None = None
+        self._breaks = 0
+        self._gap_at: int | None = None  # how many rows had come when a gap was found, until it ends
 
     @property
     def frame(self) -> LiveFrame:
@@ -86,6 +94,11 @@ class ChannelSource:
         """Messages that `where` did not take."""
         return 0 if self._intake is None else self._intake.skipped
 
+    @property
+    def conflated(self) -> int:
+        """Messages left out because the reader was slow and got the last one of their key."""
+        return self.subscription.conflated
+
     async def send(self, data: object) -> None:
         """Publish to the channel; the server's refusal is raised."""
         await self._multiplex.publish(self.subscription.channel, data, uuid.uuid4().hex)
@@ -103,11 +116,24 @@ class ChannelSource:
         self.present.clear()  # the server tells anew who is there
         if self._intake is None:
             self._intake = self._make(answer)
+        self._find_gap()
 
     def read(self, run: Messages, known: int) -> None:
         """Take a run."""
         assert self._intake is not None
-        self._intake.run(run.data, run.offset, run.count, known, run.time)
+        self._find_gap()
+        if self._gap_at is not None:
+            self.frame.mark_gap(self._gap_at)
+            self._gap_at = None
+        offsets = np.arange(run.offset, run.offset + run.count, dtype=np.int64)
+        self._intake.run(run.data, offsets, run.time, known)
+
+    def read_latest(self, latest: Latest) -> None:
+        """Take the last message of each key among messages that are missing."""
+        assert self._intake is not None
+        self._find_gap()
+        if latest.offsets:
+            self._intake.run(latest.data, np.asarray(latest.offsets, dtype=np.int64), latest.time)
 
     def event(self, event: Joined | Left) -> None:
         """Take a change of who is present."""
@@ -115,6 +141,12 @@ class ChannelSource:
             self.present.remove(event.user)
         if isinstance(event, Joined):
             self.present.append(event.user)
+
+    def _find_gap(self) -> None:
+        if self.subscription.breaks > self._breaks:
+            self._breaks = self.subscription.breaks
+            if self._gap_at is None:
+                self._gap_at = self.frame.total
 
 
 class ForeignSource:
@@ -143,6 +175,11 @@ class ForeignSource:
     def skipped(self) -> int:
         """Messages that `where` did not take."""
         return self._intake.skipped
+
+    @property
+    def conflated(self) -> int:
+        """Always 0: a foreign feed does not tell."""
+        return 0
 
     async def send(self, data: object) -> None:
         """Send a message."""

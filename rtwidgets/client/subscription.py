@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from typing import NamedTuple
 
-from rtwidgets.messages import Cursor, Gap, Messages, Subscribe, Subscribed
+from rtwidgets.messages import Conflated, Cursor, Gap, Messages, Subscribe, Subscribed
 
 __all__ = ["Missing", "Subscription"]
 
@@ -48,6 +48,10 @@ class Subscription:
         self.channel = channel
         self.cursor: Cursor | None = None
         self.gaps: deque[Missing] = deque(maxlen=1_000)
+        self.breaks = 0
+        """Gaps that were found; `gaps` keeps the newest thousand of them."""
+        self.conflated = 0
+        """Messages that were left out because this client was too slow and had the last one of their key."""
         self._history = history
 
     def request(self, id: int) -> Subscribe:
@@ -61,6 +65,8 @@ class Subscription:
         before, self.cursor = self.cursor, Cursor(answer.epoch, answer.offset)
         if before is None:
             return
+        if answer.recovered and before.epoch == answer.epoch and before.offset > answer.offset:
+            self.cursor = before  # what was on its way while this was asked for was read meanwhile
         if before.epoch != answer.epoch:
             self._missing(answer.epoch, None, None, "the channel began anew (another epoch)")
         elif not answer.recovered:
@@ -84,14 +90,28 @@ class Subscription:
         self.cursor = Cursor(run.epoch, last)
         return known
 
-    def gap(self, gap: Gap) -> None:
-        """Take the server's word that messages left the log before they could be read."""
-        if self.cursor is not None and gap.epoch == self.cursor.epoch and gap.last > self.cursor.offset:
+    def gap(self, gap: Gap) -> bool:
+        """Take the server's word that messages left the log before they could be read.
+
+        Returns whether that was news.
+        """
+        news = self.cursor is not None and gap.epoch == self.cursor.epoch and gap.last > self.cursor.offset
+        if self.cursor is not None and news:
             # Should it begin later than that, what is in between is missing too.
             self._missing(
                 gap.epoch, self.cursor.offset + 1, gap.last, "left the log before this client could read them"
             )
             self.cursor = Cursor(gap.epoch, gap.last)
+        return news
+
+    def conflation(self, run: Conflated) -> bool:
+        """Advance over messages of which only the last one of each key is sent; return whether to read it."""
+        if self.cursor is None or run.epoch != self.cursor.epoch or run.first != self.cursor.offset + 1:
+            return False  # sent before the answer to a new request
+        self.cursor = Cursor(run.epoch, run.last)
+        self.conflated += run.last - run.first + 1 - len(run.latest.offsets)
+        return True
 
     def _missing(self, epoch: str, first: int | None, last: int | None, reason: str) -> None:
+        self.breaks += 1
         self.gaps.append(Missing(epoch, first, last, reason))

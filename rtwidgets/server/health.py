@@ -33,6 +33,7 @@ class Counts:
     dropped: int = 0
     gaps: int = 0
     recoveries: int = 0
+    conflated: int = 0
 
 
 class Statistics(NamedTuple):
@@ -47,13 +48,15 @@ class Statistics(NamedTuple):
     messages
         Published since the start, over all channels.
     dropped
-        Peers cut off because they did not read.
+        Peers cut off because they did not read, or did not answer a ping of the `rtwidgets.v1` dialect.
     deliveries
         Messages of channels that were written to subscribers.
     gaps
         Times that messages left the history before a subscriber could be sent them.
     recoveries
         Subscribers that came back and went on exactly where they were.
+    conflated
+        Messages that slow subscribers were not sent because the last one of their key was.
     lag
         Messages that the subscriber furthest behind has still to be sent.
     queue_bytes
@@ -67,6 +70,7 @@ class Statistics(NamedTuple):
     deliveries: int
     gaps: int
     recoveries: int
+    conflated: int
     lag: int
     queue_bytes: int
 
@@ -106,9 +110,10 @@ _GAUGES = {
 _COUNTERS = {
     "messages": "Messages published since the start.",
     "deliveries": "Messages written to subscribers.",
-    "dropped": "Peers cut off because they did not read.",
+    "dropped": "Peers cut off because they did not read or did not answer.",
     "gaps": "Times that messages left the history before a subscriber could be sent them.",
     "recoveries": "Subscribers that came back and went on exactly where they were.",
+    "conflated": "Messages that slow subscribers were not sent because the last one of their key was.",
 }
 
 

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from rtwidgets.engines import Engine, Log, MemoryEngine, Run
 from rtwidgets.errors import Refused
-from rtwidgets.messages import Joined, Left, check_channel, encode_message
+from rtwidgets.messages import Joined, Latest, Left, check_channel, encode_message
 from rtwidgets.server.health import Counts
+from rtwidgets.server.latest import LatestByKey
+from rtwidgets.server.tokens import Tokens
 
 if TYPE_CHECKING:
     from rtwidgets.server.outbox import Outbox
@@ -30,10 +32,14 @@ MAX_CHANNELS = 10_000
 
 
 class Fields(NamedTuple):
-    """Which fields of a channel's rows hold their key and their time, if any do."""
+    """Which fields of a channel's rows hold their key and their time, if any do.
+
+    `conflate` says that a subscriber who is far behind may be sent the last row of each key instead of all.
+    """
 
     key: str | None = None
     time: str | None = None
+    conflate: bool = False
 
 
 class Channel:
@@ -52,6 +58,7 @@ class Channel:
         self._hub = hub
         self._encoded: dict[tuple[Encoder, int], tuple[bytes, int]] = {}
         self._encoded_last = 0
+        self._latest = _latest(fields, log)
 
     def __repr__(self) -> str:
         return f"Channel({self.name!r})"
@@ -103,7 +110,21 @@ class Channel:
     def refit(self, fields: Fields) -> None:
         """Have other fields from now on: a service was replaced."""
         self.fields = fields
+        self._latest = _latest(fields, self.log)
         self._encoded.clear()
+
+    def appended(self) -> None:
+        """Take note that the log has grown: it calls this."""
+        if self._latest is not None:
+            self._latest.read()
+        self._hub.ring(self)
+
+    def latest(self, after: int, upto: int) -> Latest | None:
+        """Return the last message of each key that came between two offsets and has had no other since.
+
+        None where there is none, or the channel has no keys.
+        """
+        return None if self._latest is None else self._latest.between(after, upto)
 
     def join(self, outbox: Outbox, user: str) -> None:
         """Note that a connection is present under a name, and tell everybody who follows.
@@ -151,6 +172,10 @@ class Channel:
             outbox.tell(event)
 
 
+def _latest(fields: Fields, log: Log) -> LatestByKey | None:
+    return None if fields.key is None else LatestByKey(fields.key, log)
+
+
 Encoder = Callable[[Channel, Run], bytes]
 """Makes what goes on the wire, frame headers included, from a run: a dialect, on its way out."""
 
@@ -162,10 +187,13 @@ class Hub:
     ----------
     engine
         Where the logs live that outlast the process, if the engine lets them.
+    tokens
+        Issues and checks the signed tokens of its clients; when None, with a random secret.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, tokens: Tokens | None = None) -> None:
         self.engine = engine
+        self.tokens = tokens or Tokens()
         self._memory = MemoryEngine()
         self.counts = Counts()
         self._channels: dict[str, Channel] = {}
@@ -199,11 +227,12 @@ class Hub:
                 raise Refused(
                     "too_many_channels", f"this server has {MAX_CHANNELS} channels, and makes no more"
                 )
-            engine = self.engine if durable else self._memory
+            # An engine in memory has limits that the user may have set: they count for all channels.
+            engine = self.engine if durable or isinstance(self.engine, MemoryEngine) else self._memory
             log = await engine.open(check_channel(name))
             made = Channel(name, log, engine, self, fields or Fields())
             channel = self._channels.setdefault(name, made)
-            log.appended = lambda: self._ring(channel)
+            log.appended = channel.appended
         if fields is not None and fields != channel.fields:
             channel.refit(fields)
         return channel
@@ -219,18 +248,19 @@ class Hub:
         if self._breaths % 100 == 0:
             await asyncio.sleep(0)
 
-    def close(self) -> None:
-        """Flush no more."""
-        if self._flush is not None:
-            self._flush.cancel()
-
-    def _ring(self, channel: Channel) -> None:
+    def ring(self, channel: Channel) -> None:
+        """Have everybody who follows a channel sent what is new, soon."""
         if channel.followers:
             self._rung.add(channel)
             if self._flush is None:
                 loop = asyncio.get_running_loop()
                 due = max(loop.time(), self._flushed_at + FLUSH_INTERVAL)
                 self._flush = loop.call_at(due, self._pump)
+
+    def close(self) -> None:
+        """Flush no more."""
+        if self._flush is not None:
+            self._flush.cancel()
 
     def _pump(self) -> None:
         self._flush = None

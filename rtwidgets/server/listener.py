@@ -8,7 +8,6 @@ import logging
 import secrets
 import weakref
 from collections.abc import Mapping, Sequence
-from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qs
@@ -19,27 +18,35 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode
 from websockets.http11 import Request, Response
 from websockets.protocol import State
-from websockets.typing import Subprotocol
 
 from rtwidgets.engines import MemoryEngine, open_engine
-from rtwidgets.errors import ChannelNameError, PortInUse, ServeError, UsageError
-from rtwidgets.loop import report, supervise
-from rtwidgets.messages import MAX_MESSAGE, SUBPROTOCOL, check_channel
+from rtwidgets.errors import PortInUse, ServeError, UsageError
+from rtwidgets.loop import aside, report, supervise
+from rtwidgets.messages import MAX_MESSAGE, SUBPROTOCOL
 from rtwidgets.server import health, limits
-from rtwidgets.server.access import Access, is_loopback
+from rtwidgets.server.access import Access
+from rtwidgets.server.admission import admit, select_subprotocol
 from rtwidgets.server.hub import Hub
+from rtwidgets.server.loopback import is_loopback
 from rtwidgets.server.outbox import WRITE_HIGH, Connection
+from rtwidgets.server.pulse import Pulse
 from rtwidgets.server.service import Service
 from rtwidgets.server.session import authenticate, plain_session, v1_session
+from rtwidgets.server.tls import Tls
+from rtwidgets.server.tokens import Tokens
 
 __all__ = ["Server"]
 
 _logger = logging.getLogger("rtwidgets.server")
+# At level DEBUG websockets shows each header and frame, and there are tokens and passwords in them.
+_logger.addFilter(lambda record: record.levelno > logging.DEBUG)
 
+OPEN_TIMEOUT = 10.0
+"""Seconds for the handshake."""
 CLOSE_TIMEOUT = 1.0
 """Seconds that peers have to say good-bye when the server stops."""
 PING_INTERVAL = PING_TIMEOUT = 7.0
-"""Seconds between two pings, and for the answer to one: together, until a dead link is noticed."""
+"""Seconds between two pings to a plain client, and for the answer: together, until a dead link is noticed."""
 DRAIN_EACH, DRAIN_LONGEST = 0.01, 5.0
 """Seconds between two connections that are closed when the server stops, and for all of them at the most."""
 
@@ -58,6 +65,10 @@ class Server:
     open
         Ask for no token. On loopback only; a single service then answers at ``/`` as well,
         unless its path has parts.
+    jwt
+        How signed tokens are checked, which are taken beside `token`: the parameters of `Tokens` by name.
+    tls
+        Encrypt: True with a self-signed certificate, or as `Tls` has it.
     origins
         Origins of web pages that may connect, beside loopback ones and files.
     seed
@@ -65,13 +76,14 @@ class Server:
     options
         By service name, its options.
     engine
-        URL of where the logs live: ``memory://``, or ``sqlite:///file.db`` to outlast the process. Prices are
-        in memory all the same, unless their option `durable` is set.
+        URL of where the logs live: ``memory://``, or ``sqlite:///file.db`` to outlast the process, with how
+        much they keep as `open_engine` reads it. Prices are in memory all the same, unless their option
+        `durable` is set.
 
     Raises
     ------
     UsageError
-        For options of a service that is not offered, or options it does not have.
+        For options of a service that is not offered, or options it does not have; for `jwt`, as `Tokens`.
     ServeError
         For `open` on a host that is not this machine's own.
     """
@@ -84,6 +96,8 @@ class Server:
         port: int = 0,
         token: str | None = None,
         open: bool = False,
+        jwt: Mapping[str, Any] | None = None,
+        tls: bool | Mapping[str, str] = False,
         origins: Sequence[str] = (),
         seed: int | None = None,
         options: Mapping[str, Mapping[str, Any]] | None = None,
@@ -98,16 +112,19 @@ class Server:
         self.host = host
         self.port = port
         self.token = None if open else token or secrets.token_urlsafe(24)
-        self.hub = Hub(MemoryEngine())
+        self.hub = Hub(MemoryEngine(), Tokens.from_config(jwt))
         self._engine = engine
-        self._access = Access(self.token, origins)
+        self.access = Access(self.token, origins, self.hub.tokens)
         self._open = open
         self._seed = seed
         self._services: dict[str, Service] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._server: websockets_server.Server | None = None
         self._connections: weakref.WeakSet[Connection] = weakref.WeakSet()
-        self._draining = False
+        self._pulse = Pulse()
+        self._tls: Tls | None = None
+        self._asked_tls = tls
+        self.draining = False
         options = dict(options or {})
         for service in services:
             self._services[service.path] = service(
@@ -128,18 +145,24 @@ class Server:
             When another program has the port.
         ServeError
             When the host is not an address of this machine, the port may not be used, or the engine's file
-            is in use or cannot be written.
+            is in use or cannot be written, or the certificate cannot be used.
         UsageError
-            When there is no such engine, or its URL does not say what it needs.
+            When there is no such engine, or its URL does not say what it needs; for `tls` that is none.
         """
         self.hub.engine = open_engine(self._engine)
         try:
+            if self._asked_tls is not False:
+                asked, host = self._asked_tls, self.host
+                self._tls = await aside(lambda: Tls(asked, host), "reading a certificate")
             await self._listen()
         except BaseException:
             await self.hub.engine.close()
+            if self._tls is not None:
+                self._tls.close()
             raise
         for service in self._services.values():
             self._launch(service)
+        self._pulse.start()
 
     async def _listen(self) -> None:
         try:
@@ -149,15 +172,17 @@ class Server:
                 self.port,
                 create_connection=self._connection,  # type: ignore[arg-type]  # a maker of them will do
                 process_request=self._admit,
-                select_subprotocol=_select_subprotocol,
+                select_subprotocol=select_subprotocol,
                 compression=None,
                 max_size=MAX_MESSAGE + 4_096,  # with room for what a dialect puts around a message
                 write_limit=WRITE_HIGH,
+                open_timeout=OPEN_TIMEOUT,
                 close_timeout=CLOSE_TIMEOUT,
                 ping_interval=PING_INTERVAL,
                 ping_timeout=PING_TIMEOUT,
                 server_header=None,
                 logger=_logger,
+                **({} if self._tls is None else self._tls.arguments()),
             )
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
@@ -176,7 +201,8 @@ class Server:
         they do not all come back in one moment. Those that do not answer are cut off: it takes 10 seconds at
         the most.
         """
-        self._draining = True
+        self.draining = True
+        self._pulse.stop()
         if self._server is not None:
             self._server.close(close_connections=False)
         await self._cancel(list(self._tasks.values()))
@@ -191,6 +217,12 @@ class Server:
             self._server = None
         self.hub.close()
         await self.hub.engine.close()
+        if self._tls is not None:
+            self._tls.close()
+            self._tls = None
+
+    def __repr__(self) -> str:
+        return f"Server({self.url!r})"
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -205,9 +237,14 @@ class Server:
 
     @property
     def url(self) -> str:
-        """Where it listens, such as ``ws://127.0.0.1:8765``."""
+        """Where it listens, such as ``ws://127.0.0.1:8765``, or ``wss://…`` with TLS."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"ws://{host}:{self.port}"
+        return f"{'ws' if self._asked_tls is False else 'wss'}://{host}:{self.port}"
+
+    @property
+    def certificate(self) -> str | None:
+        """The path of its certificate while it runs, for clients that are to trust it; None without TLS."""
+        return None if self._tls is None else self._tls.certificate
 
     @property
     def paths(self) -> list[str]:
@@ -224,6 +261,11 @@ class Server:
         """The paths of services whose background work ended with an error."""
         return [path for path, task in self._tasks.items() if _has_failed(task)]
 
+    @property
+    def full(self) -> bool:
+        """Whether there are as many connections as there may be."""
+        return self._server is not None and len(self._server.connections) >= limits.MAX_CONNECTIONS
+
     def statistics(self) -> health.Statistics:
         """Return counts of what goes on."""
         channels, counts = self.hub.channels, self.hub.counts
@@ -236,6 +278,7 @@ class Server:
             deliveries=counts.deliveries,
             gaps=counts.gaps,
             recoveries=counts.recoveries,
+            conflated=counts.conflated,
             lag=max((channel.lag for channel in channels), default=0),
             queue_bytes=sum(each.transport.get_write_buffer_size() for each in connections),
         )
@@ -268,38 +311,8 @@ class Server:
         return connection
 
     async def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
-        """Answer a request that may not become a WebSocket; None lets it."""
-        path = request.path.partition("?")[0]
-        if not self._access.origin_allowed(request.headers):
-            return connection.respond(
-                HTTPStatus.FORBIDDEN,
-                "Pages from this Origin may not connect: start the server with origins=[…]\n",
-            )
-        given = self._access.token_in(request.path, request.headers)
-        if given is not None and not self._access.accepts(given):
-            return connection.respond(HTTPStatus.UNAUTHORIZED, "The token is not the one of this server\n")
-        if "websocket" not in ",".join(request.headers.get_all("Upgrade")).lower():
-            told = await self._tell_health(connection, path, shown_token=given is not None)
-            return told or connection.respond(
-                HTTPStatus.UPGRADE_REQUIRED, f"WebSockets only, at: {', '.join(self.paths)}\n"
-            )
-        if self._server is not None and len(self._server.connections) >= limits.MAX_CONNECTIONS:
-            return connection.respond(
-                HTTPStatus.SERVICE_UNAVAILABLE, f"There are {limits.MAX_CONNECTIONS} connections: try later\n"
-            )
-        multiplexed = SUBPROTOCOL in _offered(request)
-        found = self.find(path)
-        if found is None and not (path == "/" and multiplexed):
-            shown = path.encode("ascii", "backslashreplace").decode()
-            return connection.respond(
-                HTTPStatus.NOT_FOUND, f"Nothing is served at {shown}; there is: {', '.join(self.paths)}\n"
-            )
-        if found is not None and found[0].has_channels:
-            try:
-                check_channel(found[0].route.channel(found[1]))
-            except ChannelNameError as error:
-                return connection.respond(HTTPStatus.BAD_REQUEST, f"{error}\n")
-        return None
+        assert isinstance(connection, Connection)
+        return await admit(self, connection, request)
 
     async def _converse(self, server_connection: ServerConnection) -> None:
         assert isinstance(server_connection, Connection)
@@ -307,20 +320,18 @@ class Server:
         connection, request = server_connection, server_connection.request
         path, _, query = request.path.partition("?")
         try:
-            if (
-                self.token is not None
-                and self._access.token_in(request.path, request.headers) is None
-                and not await authenticate(connection, self._access)
-            ):
+            rights = connection.rights or await authenticate(connection, self.access)
+            if rights is None:
                 return
             if connection.subprotocol == SUBPROTOCOL:
-                await v1_session(connection, self)
+                with self._pulse.watching(connection):
+                    await v1_session(connection, rights, self)
                 return
             found = self.find(path)
             assert found is not None  # _admit refuses the others; services are replaced, never removed
             service, params = found
             asked = {name: values[0] for name, values in parse_qs(query).items()}
-            await plain_session(connection, service, asked | params, asked.get("user"))
+            await plain_session(connection, rights, service, asked | params, asked.get("user"))
         except ConnectionClosed:
             pass  # the peer went in the middle of a sentence; there is nobody to answer
         except Exception as error:  # noqa: BLE001 - reported; the other clients go on
@@ -328,25 +339,6 @@ class Server:
                 return  # the same, found out by several tasks of a service
             report(f"a client of {path}", error)
             await connection.close(CloseCode.INTERNAL_ERROR, "the service failed")
-
-    async def _tell_health(
-        self, connection: ServerConnection, path: str, *, shown_token: bool
-    ) -> Response | None:
-        if path == health.LIVE:
-            return connection.respond(HTTPStatus.OK, "alive\n")
-        if path == health.READY:
-            ping = self.hub.engine.ping
-            return connection.respond(*await health.readiness(draining=self._draining, ping=ping))
-        if path != health.METRICS:
-            return None
-        if self.token is not None and not shown_token:
-            return connection.respond(
-                HTTPStatus.UNAUTHORIZED, "Metrics want the token: as ?token= or as Authorization: Bearer\n"
-            )
-        response = connection.respond(HTTPStatus.OK, health.prometheus(self.statistics()))
-        del response.headers["Content-Type"]
-        response.headers["Content-Type"] = health.METRICS_TYPE
-        return response
 
     async def _part(self) -> None:
         """Close the connections, one after the other."""
@@ -383,12 +375,3 @@ class Server:
 
 def _has_failed(task: asyncio.Task[None]) -> bool:
     return task.done() and not task.cancelled() and task.exception() is not None
-
-
-def _offered(request: Request) -> list[str]:
-    values = request.headers.get_all("Sec-WebSocket-Protocol")
-    return [offer.strip() for value in values for offer in value.split(",")]
-
-
-def _select_subprotocol(connection: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
-    return next((offer for offer in offered if offer == SUBPROTOCOL), None)

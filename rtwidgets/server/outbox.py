@@ -2,7 +2,8 @@
 
 An outbox has no queue. It writes runs of the log straight to the transport until the transport's buffer
 is full; what has not been written stays in the log, shared with everybody else. When the buffer drains the
-outbox goes on from its cursors. A peer that takes nothing for `STALL_TIMEOUT` seconds is cut off.
+outbox goes on from its cursors. A peer that takes nothing for `STALL_TIMEOUT` seconds is cut off. One that
+takes too little is sent the last message of each key instead of all, where channel and dialect allow it.
 
 The `websockets` library would stay in `drain()` for such a peer for ever, keep-alive included, so the
 bytes go past its `send()`: whole unmasked frames, written between its own, which is the order in which
@@ -17,12 +18,14 @@ from dataclasses import dataclass, field
 
 from websockets.asyncio.server import ServerConnection
 from websockets.frames import Frame, Opcode
+from websockets.http11 import Request
 from websockets.protocol import State
 
-from rtwidgets.messages import Joined, Left
+from rtwidgets.messages import SUBPROTOCOL, Joined, Left
 from rtwidgets.server.hub import Channel, Encoder
+from rtwidgets.server.rights import Rights
 
-__all__ = ["STALL_TIMEOUT", "WRITE_HIGH", "WRITE_MAX", "Connection", "Outbox", "text_frame"]
+__all__ = ["CONFLATE_ABOVE", "STALL_TIMEOUT", "WRITE_HIGH", "WRITE_MAX", "Connection", "Outbox", "text_frame"]
 
 STALL_TIMEOUT = 2.0
 """Seconds that a full buffer may stay as it is before the peer is cut off."""
@@ -31,6 +34,9 @@ WRITE_HIGH = 256 * 1024
 WRITE_MAX = 2**20
 """Bytes in a transport's buffer that cut the peer off at once: answers to what it asks without reading."""
 
+CONFLATE_ABOVE = 5_000
+"""Messages that a slow subscriber may be behind before they are conflated: half of a log by default."""
+
 
 def text_frame(payload: bytes) -> bytes:
     """Return the bytes of one unmasked text frame, as a server sends it."""
@@ -38,12 +44,19 @@ def text_frame(payload: bytes) -> bytes:
 
 
 class Connection(ServerConnection):
-    """A server connection that tells its outbox when its buffer drains, and drops a stalled peer."""
+    """A server connection that tells its outbox when its buffer drains, and drops a stalled peer.
+
+    `silent` is how often somebody has looked since the peer gave a sign of life: see `Pulse`. `rights` are
+    what its token allows, or None as long as it has shown none.
+    """
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]
         self.drained: Callable[[], None] = lambda: None
         self.dropped: Callable[[], None] = lambda: None
+        self.rights: Rights | None = None
+        self.silent = 0
+        self._controlled = False  # whether the bytes at hand have a control frame
         self._made = False
         self._watch: asyncio.TimerHandle | None = None
         self._seen = (0, 0.0)  # bytes in the buffer, and since when
@@ -52,6 +65,30 @@ class Connection(ServerConnection):
         """Take the transport."""
         super().connection_made(transport)
         self._made = True
+
+    def start_keepalive(self) -> None:
+        """Leave the dialect that has pings of its own alone.
+
+        The library counts nothing but the answer to its ping as life. With a backlog before it that comes
+        late, and a slow reader would be closed in the middle of it.
+        """
+        if self.subprotocol != SUBPROTOCOL:
+            super().start_keepalive()
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes, a sign of life unless all they bring is a control frame, which a library sends."""
+        self._controlled = False
+        super().data_received(data)
+        if not self._controlled:
+            self.silent = 0
+
+    def process_event(self, event: Frame | Request) -> None:  # type: ignore[override, unused-ignore]
+        """Take a frame."""
+        if isinstance(event, Frame) and event.opcode >= Opcode.CLOSE:
+            self._controlled = True
+        else:
+            self.silent = 0
+        super().process_event(event)
 
     def pause_writing(self) -> None:
         """Start to watch whether the peer takes anything."""
@@ -63,6 +100,7 @@ class Connection(ServerConnection):
         """Go on writing."""
         super().resume_writing()
         self._unwatch()
+        self.silent = 0
         self.drained()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -94,6 +132,7 @@ class Connection(ServerConnection):
         now, left = self.loop.time(), self.transport.get_write_buffer_size()
         if left != size:
             self._seen = (left, now)
+            self.silent = 0
         elif now - since >= STALL_TIMEOUT * 0.9:  # the next look would be too late
             self.drop()
             return
@@ -107,10 +146,11 @@ class Connection(ServerConnection):
 
 @dataclass(slots=True)
 class _Place:
-    """A cursor of this outbox on one channel."""
+    """A cursor of this outbox on one channel. What came up to `asked` was asked for, one by one."""
 
     channel: Channel
     after: int
+    asked: int
 
 
 @dataclass(slots=True, eq=False)
@@ -127,21 +167,25 @@ class Outbox:
         Sends a presence event in the connection's dialect.
     missed
         Called with a channel, and the first and last offset that left its log before they could be sent.
+    conflated
+        Sends the last message of each key that came after an offset of a channel; None where the dialect
+        has no word for that.
     """
 
     connection: Connection
     encoder: Encoder
     tell: Callable[[Joined | Left], None]
     missed: Callable[[Channel, int, int], None]
+    conflated: Callable[[Channel, int], None] | None = None
     places: dict[str, _Place] = field(default_factory=dict)
     present: set[Channel] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self.connection.drained = self.pump
+        self.connection.drained = self._drained
 
     def follow(self, channel: Channel, after: int) -> None:
         """Send what comes after an offset of a channel, from now on."""
-        self.places[channel.name] = _Place(channel, after)
+        self.places[channel.name] = _Place(channel, after, asked=channel.log.last)
         channel.followers.add(self)
         self.pump()
 
@@ -156,12 +200,17 @@ class Outbox:
         self.present.add(channel)
         channel.join(self, user)
 
+    def leave(self, channel: Channel) -> None:
+        """Be present in a channel no longer."""
+        self.present.discard(channel)
+        channel.leave(self)
+
     def close(self) -> None:
         """Follow nothing and be present nowhere any more."""
         for name in list(self.places):
             self.unfollow(name)
-        while self.present:
-            self.present.pop().leave(self)
+        for channel in list(self.present):
+            self.leave(channel)
 
     def send(self, payload: bytes) -> None:
         """Send one text frame now, past the cursors: an answer or an event."""
@@ -170,6 +219,19 @@ class Outbox:
             connection.transport.write(text_frame(payload))
             if connection.transport.get_write_buffer_size() > WRITE_MAX:
                 connection.drop()
+
+    def _drained(self) -> None:
+        for place in self.places.values():
+            channel, last = place.channel, place.channel.log.last
+            if (
+                self.conflated is not None
+                and channel.fields.conflate
+                and place.after >= place.asked
+                and last - place.after > CONFLATE_ABOVE
+            ):
+                self.conflated(channel, place.after)
+                place.after = last
+        self.pump()
 
     def pump(self) -> None:
         """Write what the cursors have not read yet, until the transport's buffer is full."""

@@ -21,6 +21,8 @@ from rtwidgets.messages import Joined, Left, encode_data
 from rtwidgets.server.hub import Channel, Fields, Hub
 from rtwidgets.server.limits import PUBLISH_BURST, PUBLISH_RATE, TokenBucket
 from rtwidgets.server.outbox import Connection, Outbox
+from rtwidgets.server.rights import Rights
+from rtwidgets.server.tokens import FULL
 
 __all__ = ["Peer", "Route", "Service"]
 
@@ -64,14 +66,22 @@ class Peer:
     params
         The named parts of its path and the query's parameters.
     user
-        The name it goes by.
+        The name it goes by: its token's subject, if that has one.
     """
 
-    def __init__(self, connection: Connection, outbox: Outbox, params: Mapping[str, str], user: str) -> None:
+    def __init__(
+        self, connection: Connection, outbox: Outbox, rights: Rights, params: Mapping[str, str], user: str
+    ) -> None:
         self._connection = connection
         self._outbox = outbox
+        self._rights = rights
         self.params = params
         self.user = user
+
+    @property
+    def trusted(self) -> bool:
+        """Whether it has shown the server's own token, not a user's; on an open server everybody has."""
+        return self._rights.grant is FULL
 
     async def __aiter__(self) -> AsyncIterator[str | bytes]:
         """Yield what the client sends, text as str and binary as bytes, until it goes."""
@@ -91,8 +101,19 @@ class Peer:
         self._outbox.follow(channel, channel.log.last if after is None else after)
 
     def join(self, channel: Channel) -> None:
-        """Be present in a channel, until the connection ends."""
-        self._outbox.join(channel, self.user)
+        """Be present in a channel, until the connection ends, where its token allows that."""
+        if self._rights.allows("presence", channel.name):
+            self._outbox.join(channel, self.user)
+
+    def require(self, action: str, channel: Channel) -> None:
+        """Check that its token allows an action, such as ``"publish"``, on a channel.
+
+        Raises
+        ------
+        Refused
+            When it does not.
+        """
+        self._rights.require(action, channel.name)
 
 
 class Service:
@@ -120,6 +141,8 @@ class Service:
     path: ClassVar[str]
     has_channels: ClassVar[bool] = True
     fields: ClassVar[Fields] = Fields()
+    public: ClassVar[bool] = False
+    """Whether a plain client may connect to its path without any token."""
     durable: bool = True
     """Whether its channels outlast the process where the server's engine lets them."""
 
@@ -155,6 +178,7 @@ class Service:
             if wait := published.take(asyncio.get_running_loop().time()):
                 await asyncio.sleep(wait)
             try:
+                peer.require("publish", channel)
                 data = message if isinstance(message, bytes) else message.encode()
                 await channel.publish(self.accept(msgspec.Raw(data), peer.user))
             except (Refused, UsageError) as refusal:

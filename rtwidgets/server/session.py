@@ -16,11 +16,15 @@ from rtwidgets.errors import ChannelNameError, Refused, UsageError
 from rtwidgets.loop import supervise
 from rtwidgets.messages import (
     MAX_USER,
+    TOKEN_EXPIRED,
     Auth,
+    Conflated,
     Cursor,
     Error,
     Gap,
     Joined,
+    Latest,
+    Left,
     Ping,
     Pong,
     Presence,
@@ -39,6 +43,7 @@ from rtwidgets.server import limits
 from rtwidgets.server.access import Access
 from rtwidgets.server.hub import Channel
 from rtwidgets.server.outbox import Connection, Outbox, text_frame
+from rtwidgets.server.rights import EXPIRED, Rights
 from rtwidgets.server.service import Peer, Service
 
 __all__ = ["AUTH_TIMEOUT", "authenticate", "plain_session", "v1_session"]
@@ -60,21 +65,39 @@ class Services(Protocol):
         """Return the service at a path and the path's named parts."""
 
 
-async def authenticate(connection: Connection, access: Access) -> bool:
-    """Wait for the token of a client that gave none in its handshake; close on a wrong one."""
+async def authenticate(connection: Connection, access: Access) -> Rights | None:
+    """Wait for the token of a client that gave none in its handshake; close on a wrong one (None)."""
     try:
         async with asyncio.timeout(AUTH_TIMEOUT):
             message = decode_client(await connection.recv(decode=False))
-        if isinstance(message, Auth) and access.accepts(message.token):
-            return True
-        reason = 'the first message has to be {"type": "auth", "token": …} with the server\'s token'
+        if isinstance(message, Auth):
+            return Rights(access, await access.grant(message.token))
+        wrong = 'the first message has to be {"type": "auth", "token": …} with the server\'s token'
+        refusal = Refused("unauthorized", wrong)
     except msgspec.DecodeError:
-        reason = "a token is needed: as ?token=, as Authorization: Bearer, or in a first message of type auth"
+        wrong = "a token is needed: as ?token=, as Authorization: Bearer, or in a first message of type auth"
+        refusal = Refused("unauthorized", wrong)
     except TimeoutError:
-        reason = f"no token came in {AUTH_TIMEOUT:g} s"
-    await connection.send(encode(Error("unauthorized", reason)), text=True)
-    await connection.close(CloseCode.POLICY_VIOLATION, reason)
-    return False
+        refusal = Refused("unauthorized", f"no token came in {AUTH_TIMEOUT:g} s")
+    except Refused as error:
+        refusal = error
+    await connection.send(encode(Error(refusal.code, refusal.message)), text=True)
+    await _close(connection, refusal)
+    return None
+
+
+_CLOSING: Mapping[str, int] = {
+    "unauthorized": CloseCode.POLICY_VIOLATION,
+    "forbidden": CloseCode.POLICY_VIOLATION,
+    "token_expired": TOKEN_EXPIRED,
+}
+"""The close codes of refusals that are no matter of trying again later."""
+
+
+async def _close(connection: Connection, refusal: Refused) -> None:
+    # A close frame has room for 123 bytes (section 5.5 of RFC 6455).
+    reason = refusal.message.encode()[:123].decode(errors="ignore")
+    await connection.close(_CLOSING.get(refusal.code, CloseCode.TRY_AGAIN_LATER), reason)
 
 
 # The plain dialect
@@ -85,9 +108,9 @@ def _encode_plain(channel: Channel, run: Run) -> bytes:
 
 
 async def plain_session(
-    connection: Connection, service: Service, params: Mapping[str, str], user: str | None
+    connection: Connection, rights: Rights, service: Service, params: Mapping[str, str], user: str | None
 ) -> None:
-    """Let a service talk with a plain client."""
+    """Let a service talk with a plain client, as long as its token is good."""
 
     def missed(channel: Channel, first: int, last: int) -> None:
         # The dialect has no word for a gap: a client that cannot be told is better off starting again.
@@ -96,19 +119,29 @@ async def plain_session(
         reason = f"messages {first} to {last} left the history before you read them"
         supervise(connection.close(CloseCode.TRY_AGAIN_LATER, reason), f"closing a client of {channel.name}")
 
+    def expire() -> None:
+        outbox.send(encode_data({"type": "error", "message": EXPIRED.message}))
+        outbox.close()
+        supervise(_close(connection, EXPIRED), "closing a client whose token has expired")
+
     outbox = Outbox(
         connection,
         _encode_plain,
         tell=lambda event: outbox.send(encode_data(service.event(event))),
         missed=missed,
     )
-    peer = Peer(connection, outbox, params, (user or "")[:MAX_USER] or f"guest-{next(_guests)}")
+    name = rights.grant.subject or (user or "")[:MAX_USER] or f"guest-{next(_guests)}"
+    peer = Peer(connection, outbox, rights, params, name)
+    rights.watch(expire)
     try:
+        if service.has_channels and not service.public:
+            rights.require("subscribe", service.route.channel(params))
         await service.talk(peer)
     except Refused as refusal:
         await peer.send({"type": "error", "message": str(refusal)})
-        await connection.close(CloseCode.TRY_AGAIN_LATER, refusal.code)
+        await connection.close(_CLOSING.get(refusal.code, CloseCode.TRY_AGAIN_LATER), refusal.code)
     finally:
+        rights.close()
         outbox.close()
 
 
@@ -121,14 +154,31 @@ def _encode_v1(channel: Channel, run: Run) -> bytes:
     return text_frame(encode_run(channel.name, channel.log.epoch, run.offset, times, run.pieces))
 
 
-async def v1_session(connection: Connection, services: Services) -> None:
-    """Serve a client of the `rtwidgets.v1` dialect."""
+async def v1_session(connection: Connection, rights: Rights, services: Services) -> None:
+    """Serve a client of the `rtwidgets.v1` dialect, as long as its token is good."""
 
     def missed(channel: Channel, first: int, last: int) -> None:
-        outbox.send(encode(Gap(channel.name, channel.log.epoch, first, last)))
+        latest = channel.latest(first - 1, last)
+        outbox.send(encode(Gap(channel.name, channel.log.epoch, first, last, latest)))
 
-    outbox = Outbox(connection, _encode_v1, tell=lambda event: outbox.send(encode(event)), missed=missed)
-    session = _Session(outbox, services)
+    def conflated(channel: Channel, after: int) -> None:
+        last = channel.log.last
+        latest = channel.latest(after, last) or Latest([], [], msgspec.Raw(b"[]"))
+        channel.counts.conflated += last - after - len(latest.offsets)
+        outbox.send(encode(Conflated(channel.name, channel.log.epoch, after + 1, last, latest)))
+
+    def tell(event: Joined | Left) -> None:
+        outbox.send(encode(event))
+
+    outbox = Outbox(connection, _encode_v1, tell=tell, missed=missed, conflated=conflated)
+
+    def expire() -> None:
+        outbox.send(encode(Error(EXPIRED.code, EXPIRED.message)))
+        outbox.close()
+        supervise(_close(connection, EXPIRED), "closing a client whose token has expired")
+
+    session = _Session(outbox, rights, services)
+    rights.watch(expire)
     try:
         async for frame in connection:
             try:
@@ -136,20 +186,32 @@ async def v1_session(connection: Connection, services: Services) -> None:
             except msgspec.DecodeError as error:
                 outbox.send(encode(Error("bad_message", f"not a message of this dialect: {error}")))
                 await connection.close(CloseCode.POLICY_VIOLATION, "not a message of this dialect")
+    except Refused as refusal:
+        outbox.send(encode(Error(refusal.code, refusal.message)))
+        await _close(connection, refusal)
     except ConnectionClosed:
         pass  # the peer went without a closing handshake; nobody is left to tell
     finally:
+        rights.close()
         outbox.close()
 
 
 class _Session:
-    def __init__(self, outbox: Outbox, services: Services) -> None:
+    def __init__(self, outbox: Outbox, rights: Rights, services: Services) -> None:
         self._outbox = outbox
+        self._rights = rights
         self._services = services
-        self._user = f"guest-{next(_guests)}"
+        self._user = rights.grant.subject or f"guest-{next(_guests)}"
         self._published = limits.TokenBucket(limits.PUBLISH_RATE, limits.PUBLISH_BURST)
 
     async def handle(self, frame: str | bytes) -> None:
+        """Do what a message asks.
+
+        Raises
+        ------
+        Refused
+            For a new token that is wrong; what else is refused is answered here.
+        """
         message = decode_client(frame)
         request = getattr(message, "id", None)
         try:
@@ -164,40 +226,64 @@ class _Session:
                     await self._be_present(name, user)
                 case Ping():
                     self._outbox.send(encode(Pong()))
-                case Auth():
-                    pass  # said again by a client that had shown its token in the handshake
+                case Auth(token):
+                    await self._renew(token)
+                case Pong():
+                    pass  # a sign of life says nothing more
         except Refused as refusal:
+            if isinstance(message, Auth) and refusal.code in {"unauthorized", "token_expired"}:
+                raise
             self._outbox.send(encode(Error(refusal.code, str(refusal), request)))
 
+    async def _renew(self, token: str) -> None:
+        await self._rights.renew(token)
+        for name in list(self._outbox.places):
+            if not self._rights.allows("subscribe", name):
+                self._outbox.unfollow(name)
+                reason = f"your new token does not allow to subscribe to {name!r} any more"
+                self._outbox.send(encode(Error("forbidden", reason)))
+        for channel in list(self._outbox.present):
+            if not self._rights.allows("presence", channel.name):
+                self._outbox.leave(channel)
+
     async def _subscribe(self, message: Subscribe) -> None:
-        channel, service = await self._resolve(message.channel)
         places = self._outbox.places
-        if len(places) >= limits.MAX_SUBSCRIPTIONS and channel.name not in places:
+        if len(places) >= limits.MAX_SUBSCRIPTIONS and message.channel not in places:
             raise Refused(
                 "too_many_subscriptions",
                 f"this connection follows {len(places)} channels, and may follow no more: "
                 "unsubscribe from some, or open another connection",
             )
+        channel, service = await self._resolve(message.channel, "subscribe")
         offset, recovered, lost = _resume(channel.log, message.after)
         if recovered and message.after is not None:
             channel.counts.recoveries += 1
-        key, time = service.fields
-        epoch = channel.log.epoch
-        answer = Subscribed(message.id, channel.name, epoch, offset, recovered, lost, key=key, time=time)
+        key, time, _ = service.fields
+        answer = Subscribed(
+            message.id,
+            channel.name,
+            channel.log.epoch,
+            offset,
+            recovered,
+            lost,
+            key=key,
+            time=time,
+            latest=None if recovered else channel.latest(offset - lost if lost else 0, offset),
+        )
         self._outbox.send(encode(answer))
         self._outbox.follow(channel, offset)
 
     async def _be_present(self, name: str, user: str) -> None:
         if not 0 < len(user) <= MAX_USER:
             raise Refused("bad_user", f"a user's name has 1 to {MAX_USER} characters, not {len(user)}")
-        channel, _ = await self._resolve(name)
-        self._user = user
+        channel, _ = await self._resolve(name, "presence")
+        self._user = self._rights.name(user)
         for other in channel.members:  # those who came before
             self._outbox.tell(Joined(channel.name, other))
         self._outbox.join(channel, user)
 
     async def _publish(self, message: Publish) -> None:
-        channel, service = await self._resolve(message.channel)
+        channel, service = await self._resolve(message.channel, "publish")
         if wait := self._published.take(asyncio.get_running_loop().time()):
             await asyncio.sleep(wait)  # nothing of this connection is read meanwhile, which slows it down
         data = service.accept(message.data, self._user)
@@ -207,11 +293,13 @@ class _Session:
             raise Refused("bad_message", str(error)) from error
         self._outbox.send(encode(Published(message.id, offset)))
 
-    async def _resolve(self, name: str) -> tuple[Channel, Service]:
+    async def _resolve(self, name: str, action: str) -> tuple[Channel, Service]:
         try:
-            found = self._services.find("/" + check_channel(name))
+            check_channel(name)
         except ChannelNameError as error:
             raise Refused("bad_channel", str(error)) from error
+        self._rights.require(action, name)
+        found = self._services.find(f"/{name}")
         if found is None or not found[0].has_channels:
             choice = ", ".join(self._services.channels) or "none"
             raise Refused("unknown_channel", f"this server has no channel {name!r}; it has: {choice}")

@@ -50,7 +50,7 @@ class Prices(Service):
 
     name = "prices"
     path = "/prices"
-    fields = Fields(key="symbol", time="time")
+    fields = Fields(key="symbol", time="time", conflate=True)
 
     def __init__(
         self, hub: Hub, *, seed: int | None = None, options: Mapping[str, Any] | None = None

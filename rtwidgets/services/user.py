@@ -44,7 +44,12 @@ class UserService(Service):
 
 
 def service(
-    path: str, *, key: str | None = None, time: str | None = None, writable: bool = False
+    path: str,
+    *,
+    key: str | None = None,
+    time: str | None = None,
+    conflate: bool = False,
+    writable: bool = False,
 ) -> Callable[[Body], type[UserService]]:
     """Make a service of a coroutine function that takes a `Channel` and publishes to it.
 
@@ -55,13 +60,17 @@ def service(
     key, time
         The fields of its rows that hold their key and their time, if they have such. Rows with no time of
         their own get the time at which they were published.
+    conflate
+        Send a client that falls far behind the last row of each key instead of all rows; it is told how many
+        were left out. For rows that stand for a state, such as prices; not for events.
     writable
         Let clients publish to the channel too.
 
     Raises
     ------
     UsageError
-        When `path` is not a path, or what is decorated is not a coroutine function.
+        When `path` is not a path, `conflate` is set without a key, or what is decorated is not a coroutine
+        function.
     """
     if not isinstance(path, str):
         raise UsageError('a service needs a path: write @rt.service("/name") above the coroutine')
@@ -70,6 +79,8 @@ def service(
         raise UsageError(
             f"{path!r} has a part in braces: a service of your own has one channel, at a fixed path"
         )
+    if conflate and key is None:
+        raise UsageError("conflate=True keeps the last row of each key: name the key's field with key=")
     name = check_channel(route.channel({}))
 
     def decorate(body: Body) -> type[UserService]:
@@ -81,7 +92,7 @@ def service(
             "__doc__": body.__doc__,
             "name": name,
             "path": path,
-            "fields": Fields(key, time),
+            "fields": Fields(key, time, conflate),
             "body": staticmethod(body),
             "writable": writable,
         }

@@ -1,5 +1,6 @@
 import random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,13 +27,13 @@ def attempts(backoff, seconds, *, lasts=0.0):
 
 @given(st.integers())
 def test_waits_grow_within_their_bounds(seed):
-    """From `first`, doubling up to `longest`; never under an eighth of the bound."""
+    """From five times `first` up to `longest`; never under `first` or an eighth of the bound."""
     backoff = Backoff(draw=random.Random(seed))
-    bound = 0.2
+    bound = 1.0
     for n in range(40):
         wait = backoff.lost(float(n))
         assert max(0.2, bound / 8) <= wait <= bound + 1e-9
-        bound = min(20.0, bound * 2)
+        bound = min(20.0, bound * 1.6)
     assert backoff.failures == 40
 
 
@@ -46,6 +47,18 @@ def test_chance_uses_the_whole_range():
         waits.append(wait)
     assert min(waits) < 4
     assert max(waits) > 18
+
+
+@pytest.mark.parametrize("down", [0.0, 0.5, 1.0, 2.0, 5.0])
+def test_clients_that_lost_a_server_at_once_come_back_spread_out(down):
+    """However long it is down: no tenth of a second sees a quarter of them."""
+    arrivals = []
+    for seed in range(500):
+        backoff, now = Backoff(draw=random.Random(seed)), 0.0
+        while (now := now + backoff.lost(now)) < down:
+            pass
+        arrivals.append(now)
+    assert max(sum(at <= other < at + 0.1 for other in arrivals) for at in arrivals) < 125
 
 
 @given(st.integers())

@@ -2,6 +2,7 @@ import asyncio
 import contextlib
 import random
 import socket
+import time
 
 import pytest
 from websockets.asyncio.server import serve
@@ -204,6 +205,56 @@ async def test_a_server_that_comes_back_later(how):
         assert link.state is State.OPEN
         await link.close()
         assert (link.state, link.reason, await ended(link)) == (State.CLOSED, "stopped", None)
+
+
+async def test_it_remembers_what_it_went_through():
+    """Each change of its state is kept, with its time and why, and no more than the newest of them."""
+    async with serve(echo, "127.0.0.1", 0) as server, Proxy(server.sockets[0].getsockname()[1]) as proxy:
+        before = time.time_ns()
+        link = Link(proxy.url, idle)
+        await eventually(lambda: link.state is State.OPEN)
+        proxy.cut()
+        await eventually(lambda: link.connects == 2)
+        await link.close()
+        states = [(change.state.value, change.reason) for change in link.changes]
+        assert states == [
+            ("connecting", ""),
+            ("open", ""),
+            ("waiting", "the connection broke off"),
+            ("connecting", ""),
+            ("open", ""),
+            ("closed", "stopped"),
+        ]
+        times = [before, *(change.time for change in link.changes), time.time_ns()]
+        assert times == sorted(times)
+        assert link.changes.maxlen == link_.CHANGES_KEPT
+
+
+async def test_what_it_waits_for(monkeypatch):
+    """The number of the attempt and the time until it; a link that does not wait has no such time."""
+    monkeypatch.setattr(link_, "Backoff", lambda: Backoff(1_000.0, 1_000.0))
+    async with serve(echo, "127.0.0.1", 0) as server, Proxy(server.sockets[0].getsockname()[1]) as proxy:
+        link = Link(proxy.url, idle)
+        await eventually(lambda: link.state is State.OPEN)
+        assert (link.attempt, link.due) == (0, 0.0)
+        proxy.cut()
+        await eventually(lambda: link.state is State.WAITING)
+        assert link.attempt == 1
+        assert 900.0 < link.due <= 1_000.0
+        await link.close()
+        assert link.due == 0.0
+
+
+async def test_the_round_trip_is_measured(monkeypatch):
+    """With the pings of WebSocket itself, where the session has no others."""
+    monkeypatch.setattr(link_, "PING_INTERVAL", 0.02)
+    async with serve(echo, "127.0.0.1", 0) as server:
+        link = Link(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}", idle)
+        assert link.latency is None
+        await eventually(lambda: link.latency is not None)
+        assert 0.0 < link.latency < 20.0
+        await link.close()
+        assert link.latency is None
 
 
 async def test_a_server_that_forgets_us_ends_the_link():

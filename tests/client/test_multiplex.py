@@ -28,6 +28,11 @@ async def notes(channel):
     """A channel that anybody may write to."""
 
 
+@service("/quotes", key="symbol")
+async def quotes(channel):
+    """Filled by the tests."""
+
+
 class Notes:
     """A reader that keeps offsets and events."""
 
@@ -43,6 +48,9 @@ class Notes:
 
     def read(self, run, known):
         self.offsets += range(run.offset + known, run.offset + run.count)
+
+    def read_latest(self, latest):
+        self.offsets += latest.offsets
 
     def event(self, event):
         self.events.append(event)
@@ -110,6 +118,41 @@ async def test_what_left_the_log_during_a_break_is_a_gap():
         await eventually(lambda: len(reader.offsets) == 20)
         assert reader.offsets == [*range(1, 11), *range(51, 61)]
         assert [gap[1:3] for gap in reader.subscription.gaps] == [(11, 50)]
+        await multiplex.close()
+
+
+async def test_after_a_gap_comes_the_last_message_of_each_key_that_is_missing():
+    """Where a channel has keys; those of which the log still has a message need no such thing."""
+    async with Server([quotes]) as server, Proxy(server.port) as proxy:
+        channel = await server.hub.channel("quotes", quotes.fields)
+        channel.log.max_messages = 10
+        multiplex = to(server, proxy.port)
+        reader = Notes("quotes")
+        await channel.publish_many({"symbol": symbol} for symbol in "ABC")
+        await multiplex.subscribe(reader)
+        await eventually(lambda: reader.offsets == [1, 2, 3])
+        proxy.accepting = False
+        proxy.cut()
+        await channel.publish_many({"symbol": symbol} for symbol in ["B", "C", "B", *"C" * 30])
+        proxy.accepting = True
+        await eventually(lambda: reader.offsets[-1] == 36)
+        assert reader.offsets == [1, 2, 3, 6, *range(27, 37)]  # the last B; A was read before the break
+        assert [gap[1:3] for gap in reader.subscription.gaps] == [(4, 26)]
+        await multiplex.close()
+
+
+async def test_who_begins_late_is_told_the_last_message_of_each_key():
+    """Also of those whose messages have left the log before its first connection."""
+    async with Server([quotes]) as server:
+        channel = await server.hub.channel("quotes", quotes.fields)
+        channel.log.max_messages = 2
+        await channel.publish_many({"symbol": symbol} for symbol in "ABABCC")
+        multiplex = to(server)
+        reader = Notes("quotes")
+        await multiplex.subscribe(reader)
+        await eventually(lambda: reader.offsets[-1:] == [6])
+        assert reader.offsets == [3, 4, 5, 6]
+        assert not reader.subscription.gaps
         await multiplex.close()
 
 

@@ -127,7 +127,7 @@ def test_deep_json_ends_nothing(records):
     taker = intake(records=Records(records))
     taker.messages([b"[" * 100_000 + b"]" * 100_000])
     taker.messages([b'{"data":' + b"[" * 100_000 + b"]" * 100_000 + b"}"])
-    taker.run(msgspec.Raw(b"[" + b"[" * 100_000 + b"]" * 100_000 + b"]"), 1, 1, 0, 0.0)
+    taker.run(msgspec.Raw(b"[" + b"[" * 100_000 + b"]" * 100_000 + b"]"), np.array([1]), 0.0)
     assert taker.frame.rejected_count >= 2
 
 
@@ -153,7 +153,7 @@ def test_a_message_without_rows_is_rejected():
 def test_a_run():
     """Each row has its offset."""
     taker = intake()
-    taker.run(msgspec.Raw(b'[{"a":1},{"a":2}]'), 5, 2, 0, 1e12)
+    taker.run(msgspec.Raw(b'[{"a":1},{"a":2}]'), np.array([5, 6]), 1e12)
     assert list(taker.frame.df["offset"]) == [5, 6]
 
 
@@ -163,17 +163,17 @@ def test_a_run_of_which_some_is_known(times, path):
     """The rest is taken, with its own offsets and times."""
     taker = intake(records=Records(path))
     row = {"a": 1} if path is None else {"d": {"a": 1}}
-    taker.run(msgspec.Raw(json.dumps([row] * 3).encode()), 5, 3, 1, times)
+    taker.run(msgspec.Raw(json.dumps([row] * 3).encode()), np.array([5, 6, 7]), times, 1)
     assert list(taker.frame.df["offset"]) == [6, 7]
     whole = intake(records=Records(path))
-    whole.run(msgspec.Raw(json.dumps([row] * 3).encode()), 5, 3, 0, times)
+    whole.run(msgspec.Raw(json.dumps([row] * 3).encode()), np.array([5, 6, 7]), times)
     assert list(whole.frame.df["time"])[1:] == list(taker.frame.df["time"])
 
 
 def test_rows_of_one_message_share_its_offset():
     """Where a message has several."""
     taker = intake(records=Records("items()"))
-    taker.run(msgspec.Raw(b'[{"A":1,"B":2},{"A":3}]'), 1, 2, 0, [1e12, 1e12 + 1])
+    taker.run(msgspec.Raw(b'[{"A":1,"B":2},{"A":3}]'), np.array([1, 2]), [1e12, 1e12 + 1])
     assert list(taker.frame.df["offset"]) == [1, 1, 2]
     assert list(taker.frame.df["key"]) == ["A", "B", "A"]
 
@@ -181,7 +181,7 @@ def test_rows_of_one_message_share_its_offset():
 def test_where_in_a_run():
     """What is not taken leaves a hole in the offsets, and no gap."""
     taker = intake(where={"k": 1})
-    taker.run(msgspec.Raw(b'[{"k":1},{"k":2},5,{"k":1}]'), 1, 4, 0, 1e12)
+    taker.run(msgspec.Raw(b'[{"k":1},{"k":2},5,{"k":1}]'), np.array([1, 2, 3, 4]), 1e12)
     assert list(taker.frame.df["offset"]) == [1, 4]
     assert taker.skipped == 2
     assert np.issubdtype(taker.frame.df["offset"].dtype, np.integer)

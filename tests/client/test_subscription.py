@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rtwidgets.client import Missing, Subscription
-from rtwidgets.messages import Cursor, Gap, Messages, Subscribe, Subscribed
+from rtwidgets.messages import Conflated, Cursor, Gap, Latest, Messages, Subscribe, Subscribed
 
 
 def run(first, count, epoch="e"):
@@ -72,6 +72,20 @@ def test_what_comes_before_the_answer_is_not_read():
     subscription = Subscription("c")
     assert read(subscription, run(1, 5)) == []
     subscription.gap(Gap("c", "e", 1, 3))
+    assert not subscription.gaps
+
+
+def test_conflation_leads_past_what_is_left_out():
+    """It counts that, and is no gap; one that does not go on from the cursor is from before a new answer."""
+    subscription = Subscription("c")
+    latest = Latest([4, 9], [0.0, 0.0], msgspec.Raw(b"[1,2]"))
+    assert not subscription.conflation(Conflated("c", "e", 1, 9, latest))
+    subscription.subscribed(answer(0))
+    assert not subscription.conflation(Conflated("c", "f", 1, 9, latest))
+    assert not subscription.conflation(Conflated("c", "e", 2, 9, latest))
+    assert subscription.conflation(Conflated("c", "e", 1, 9, latest))
+    assert subscription.conflated == 7
+    assert read(subscription, run(10, 1)) == [10]
     assert not subscription.gaps
 
 

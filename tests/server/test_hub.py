@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from rtwidgets.engines import MemoryEngine
+from rtwidgets.engines import MemoryEngine, SqliteEngine
 from rtwidgets.errors import ChannelNameError, Refused, UsageError
 from rtwidgets.messages import Joined, Left
 from rtwidgets.server import Fields, Hub
@@ -51,6 +51,16 @@ async def test_channels_are_bounded(monkeypatch):
         await hub.channel("c")
     assert caught.value.code == "too_many_channels"
     assert await hub.channel("a") is first
+
+
+async def test_limits_of_an_engine_in_memory_count_for_every_channel(tmp_path):
+    """Durable or not; what is in memory beside another engine has the usual ones."""
+    hub = Hub(MemoryEngine(max_messages=3))
+    assert [(await hub.channel(str(n), durable=bool(n))).log.max_messages for n in (0, 1)] == [3, 3]
+    engine = SqliteEngine(tmp_path / "log.db", max_messages=3)
+    hub = Hub(engine)
+    assert [(await hub.channel(str(n), durable=bool(n))).log.max_messages for n in (0, 1)] == [10_000, 3]
+    await engine.close()
 
 
 async def test_what_is_sent_is_encoded_once():
