@@ -8,9 +8,11 @@ import pytest
 
 from rtwidgets.client import link
 from rtwidgets.client.backoff import Backoff
-from rtwidgets.loop import lease
 from rtwidgets.notebook.running import Running
-from rtwidgets.testing import FaultProxy
+from rtwidgets.testing import BlockingFaultProxy
+from tests.notebook.conftest import kernel
+
+__all__ = ["kernel"]
 
 
 @pytest.fixture
@@ -25,7 +27,6 @@ def rt(tidy):
 def linked(rt, monkeypatch):
     """Makes a server with one channel; returns a stream of it, one through a proxy, and the proxy."""
     monkeypatch.setattr(link, "Backoff", partial(Backoff, 0.02, 0.1))
-    held = lease()
     proxies = []
 
     def open_one(**options):
@@ -35,8 +36,7 @@ def linked(rt, monkeypatch):
         async def log(channel):
             """A channel that anybody may write to."""
 
-        proxy = FaultProxy("127.0.0.1", int(server.url.rpartition(":")[2]))
-        held.run(proxy.__aenter__())
+        proxy = BlockingFaultProxy(server.url)
         proxies.append(proxy)
         direct = rt.streams.connect("log", server=server, name="direct", history=False)
         stream = rt.streams.connect("log", server=proxy.url, token=server.token)
@@ -45,5 +45,4 @@ def linked(rt, monkeypatch):
     yield open_one
     rt.stop()
     for proxy in proxies:
-        held.run(proxy.__aexit__())
-    held.release()
+        proxy.stop()
