@@ -80,6 +80,8 @@ bench: $(VENV)/.installed-bench browser
 	@$(BIN)/python -m benchmarks.memory
 	@$(BIN)/python -m benchmarks.stalled
 	@$(BIN)/python -m benchmarks.durable
+	@$(BIN)/python -m benchmarks.recovery
+	@$(BIN)/python -m benchmarks.connections
 	@$(BIN)/python -m benchmarks.chart
 
 .PHONY: shots

@@ -1,7 +1,8 @@
 """Servers in processes of their own, for the benchmarks: `python -m benchmarks._feed KIND NUMBER`.
 
 A feed prints its address as one JSON line and ends when its standard input is closed. Further lines of the
-input are answered with a JSON line of its own resident memory and of what its server counts.
+input are answered with a JSON line of its own resident memory and of what its server counts; where one is a
+number, so many rows are published first.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import argparse
 import asyncio
 import json
 import sys
+import tempfile
 import time
 from typing import Any
 
@@ -18,7 +20,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 from benchmarks._common import encoded_rows
-from rtwidgets.server import Fields, Server, Service
+from rtwidgets.server import Fields, Hub, Server, Service
 from rtwidgets.server.outbox import text_frame
 
 CHUNK = 1_000  # frames in one write, about 80 kB
@@ -63,14 +65,16 @@ class Rows(Service):
     held = 0
 
     async def run(self) -> None:
-        channel = await self.channel({})
-        channel.log.max_messages = self.held
-        channel.log.max_bytes = 2**40
-        channel.log.max_age = 3600.0
-        pieces = encoded_rows(self.held)
-        for at in range(0, self.held, 10_000):
-            await self.hub.engine.publish(channel.name, pieces[at : at + 10_000])
-            await asyncio.sleep(0)
+        await publish(self.hub, self.held)
+
+
+async def publish(hub: Hub, count: int) -> None:
+    """Publish rows to the channel of `Rows`."""
+    channel = await hub.channel(Rows.path[1:], Rows.fields)
+    pieces = encoded_rows(count)
+    for at in range(0, count, 10_000):
+        await hub.engine.publish(channel.name, pieces[at : at + 10_000])
+        await asyncio.sleep(0)
 
 
 class Ticks(Service):
@@ -97,10 +101,20 @@ class Ticks(Service):
 async def native(rows: int) -> None:
     """Serve `rtwidgets.v1` with a channel `rows` that holds so many."""
     Rows.held = rows
-    async with Server([Rows], token="benchmark") as server:
+    engine = f"memory://?max_messages={rows}&max_bytes={2**40}&max_age=3600"
+    async with Server([Rows], token="benchmark", engine=engine) as server:
         while server.statistics().messages < rows:  # noqa: ASYNC110 - they come at once
             await asyncio.sleep(0.01)
         await talk({"url": server.url}, server)
+
+
+async def history(rows: int, engine: str, port: int, folder: str | None) -> None:
+    """Serve `rtwidgets.v1` with a channel `rows` that keeps so many, in memory or in a file of the folder."""
+    with tempfile.TemporaryDirectory() as temporary:
+        place = "memory://" if engine == "memory" else f"sqlite:///{folder or temporary}/log.db"
+        url = f"{place}?max_messages={rows}&max_age=3600"
+        async with Server([Rows], token="benchmark", engine=url, port=port) as server:
+            await talk({"url": server.url}, server)
 
 
 async def ticks(rate: int) -> None:
@@ -114,7 +128,9 @@ async def talk(greeting: dict[str, Any], server: Server | None = None) -> None:
     """Say where the feed is, answer until the input ends."""
     print(json.dumps(greeting), flush=True)
     process = psutil.Process()
-    while await asyncio.to_thread(sys.stdin.readline):
+    while line := await asyncio.to_thread(sys.stdin.readline):
+        if line.strip() and server is not None:
+            await publish(server.hub, int(line))
         answer = {"rss": process.memory_info().rss, "cpu": sum(process.cpu_times()[:2])}
         if server is not None:
             answer |= server.statistics()._asdict()
@@ -123,7 +139,12 @@ async def talk(greeting: dict[str, Any], server: Server | None = None) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("kind", choices=["plain", "native", "ticks"])
+    parser.add_argument("kind", choices=["plain", "native", "ticks", "memory", "sqlite"])
     parser.add_argument("number", type=int)
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--folder")
     given = parser.parse_args()
-    asyncio.run({"plain": plain, "native": native, "ticks": ticks}[given.kind](given.number))
+    if given.kind in {"memory", "sqlite"}:
+        asyncio.run(history(given.number, given.kind, given.port, given.folder))
+    else:
+        asyncio.run({"plain": plain, "native": native, "ticks": ticks}[given.kind](given.number))

@@ -19,21 +19,17 @@ another one takes its place. The lag of a delivery is from the publish to the cl
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 import math
-import os
-import socket
 import statistics
 import time
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 
-from benchmarks._common import Feed, arguments
+from benchmarks._common import Feed, arguments, masked, upgraded
 from rtwidgets.client import Multiplex, Subscription
-from rtwidgets.messages import SUBPROTOCOL, Joined, Left, Messages, Subscribe, Subscribed, encode
+from rtwidgets.messages import SUBPROTOCOL, Joined, Latest, Left, Messages, Subscribe, Subscribed, encode
 
 RATE = 10_000
 CLIENTS = 20
@@ -58,6 +54,9 @@ class Reader:
         else:
             self.lags += [(now - sent, 1) for sent in run.time]
 
+    def read_latest(self, latest: Latest) -> None:
+        pass
+
     def event(self, event: Joined | Left) -> None:
         pass
 
@@ -66,22 +65,9 @@ class Stalled:
     """A socket that subscribes and reads nothing."""
 
     def __init__(self, url: str) -> None:
-        address = urlsplit(url)
-        self._socket = socket.socket()
         # As little as there can be waits in the kernel: what is measured is the server.
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
-        self._socket.settimeout(5.0)
-        self._socket.connect((address.hostname, address.port))
-        key = base64.b64encode(os.urandom(16)).decode()
-        self._socket.sendall(
-            f"GET / HTTP/1.1\r\nHost: {address.netloc}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\nAuthorization: Bearer benchmark\r\n"
-            f"Sec-WebSocket-Protocol: {SUBPROTOCOL}\r\n\r\n".encode()
-        )
-        assert self._socket.recv(1_000).startswith(b"HTTP/1.1 101")
-        payload = encode(Subscribe(1, "ticks"))
-        assert len(payload) < 126
-        self._socket.sendall(bytes([0x81, 0x80 | len(payload)]) + bytes(4) + payload)  # masked with zeros
+        self._socket = upgraded(url, "/", subprotocol=SUBPROTOCOL, receive_buffer=4_096)
+        self._socket.sendall(masked(1, encode(Subscribe(1, "ticks"))))
         self.since = time.monotonic()
 
     def close(self) -> None:

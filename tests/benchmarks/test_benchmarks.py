@@ -54,3 +54,22 @@ def test_durable():
     """Many publishers share commits, so that each costs less than one of its own."""
     found = run("durable", "--rounds=1", "--seconds=0.2")
     assert found["publishers_100"]["rate"] > found["publishers_100"]["commits"] > 0
+
+
+def test_recovery():
+    """Each way gets to the rows that a client missed; that all came once is checked there."""
+    found = run("recovery", "--rounds=1", "--rows=2000")
+    assert list(found) == ["memory", "sqlite"]
+    for engine in found.values():
+        assert list(engine) == ["recovery", "first", "websockets"]
+        assert all(way["rows_per_s"] > 0 for way in engine.values())
+
+
+def test_connections():
+    """All come back, with nothing lost, as is checked there, and none makes too many attempts."""
+    pytest.importorskip("psutil")
+    found = run("connections", "--idle=100", "--seconds=0.5", "--clients=20")
+    assert list(found["idle_kib"]) == ["websockets", "plain", "v1"]
+    for end in ("restart", "crash"):
+        assert 1 <= found[end]["attempts_10s"] <= 10
+        assert found[end]["busiest_100ms_percent"] >= 100 / 20
