@@ -207,6 +207,27 @@ def test_chart_moves_while_a_cell_sleeps(opened, tmp_path):
 
 
 @pytest.mark.browser
+def test_a_gap_is_marked(opened):
+    """The chart of a link that was down for too long has a band with a word that one can read."""
+    (path,) = [path for path in NOTEBOOKS if path.stem == "03-when-the-network-fails"]
+    page = opened(path)
+    page.run_all()
+    (index,) = [n for n, cell in enumerate(page._call("state")["cells"]) if "far.chart(" in cell["source"]]
+    chart = page.cell(index)
+    chart.scroll_into_view_if_needed()
+    for theme in ("light", "dark"):
+        page.set_theme(theme)
+        chart.locator(".rtw-words", has_text="1 gap").wait_for(timeout=PATIENCE * 1000)
+        chart.locator(".bqplot text", has_text="gap").wait_for(timeout=PATIENCE * 1000)
+        words = dict(chart.evaluate(WORDS, ".bqplot text"))
+        assert words["gap"] >= 4.5
+        band = chart.locator(".bqplot path.line").first.bounding_box()
+        plot = chart.locator(".bqplot .plotarea_background").bounding_box()
+        assert 0.4 < band["width"] / plot["width"] < 0.6
+        assert band["height"] / plot["height"] > 0.8
+
+
+@pytest.mark.browser
 def test_chart_and_status_can_be_read(opened, tmp_path):
     """Words and ticks stand out against what is behind them, and so do the lines, in each theme."""
     page, chart = opened(QUICKSTART), tagged(QUICKSTART, "chart")
