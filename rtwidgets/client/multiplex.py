@@ -167,10 +167,11 @@ class Multiplex:
         beating = supervise(self._pulse.beat(), f"pinging {self.link.shown}")
         renewing = supervise(self._renew(), f"a new token for {self.link.shown}")
         try:
-            for channel, reader in list(self._readers.items()):
-                if reader.subscription.cursor is not None:  # the others are being asked for by `subscribe`
-                    await self._send(encode(reader.subscription.request(next(self._ids))))
-                    await self._announce(channel)
+            with contextlib.suppress(Closed):  # it broke again already: reading, below, says how
+                for channel, reader in list(self._readers.items()):
+                    if reader.subscription.cursor is not None:  # or `subscribe` is asking
+                        await self._send(encode(reader.subscription.request(next(self._ids))))
+                        await self._announce(channel)
             while True:
                 for frame in await connection.messages():
                     self._take(frame)

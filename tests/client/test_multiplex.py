@@ -219,6 +219,30 @@ async def test_subscriptions_while_the_connection_breaks():
         await multiplex.close()
 
 
+async def test_a_break_while_subscribing_again_is_a_break_like_any_other(monkeypatch):
+    """The link tries once more, and the reader misses nothing."""
+    async with Server([notes]) as server, Proxy(server.port) as proxy:
+        multiplex = to(server, proxy.port)
+        reader = Notes()
+        await multiplex.subscribe(reader)
+        send = multiplex._send
+
+        async def send_too_late(frame):
+            connection = multiplex._connection
+            if multiplex.link.connects == 2:
+                proxy.cut()
+                await connection.wait_closed()
+            await send(frame)
+
+        monkeypatch.setattr(multiplex, "_send", send_too_late)
+        proxy.cut()
+        channel = await server.hub.channel("notes")
+        await channel.publish_many(range(5))
+        await eventually(lambda: reader.offsets == [1, 2, 3, 4, 5])
+        assert multiplex.link.connects > 2
+        await multiplex.close()
+
+
 async def test_refusals():
     """What the server does not have or take is raised, and the connection goes on for others."""
     async with Server([notes, Chat]) as server:
