@@ -44,7 +44,9 @@ def test_up_twice_has_one_server_and_one_stream(kernel: Kernel) -> None:
     kernel.run("%rt up --seed 1")
     assert kernel.run("print(first == (server, prices))\n%rt status") == (
         "True\n"
-        "rtwidgets: healthy\n  server   echo, ws, prices, chat/{room}: running\n  stream   prices: open\n"
+        "rtwidgets: healthy\n"
+        "  server   echo, ws, prices, chat/{room}, accounts: running\n"
+        "  stream   prices: open\n"
     )
 
 
