@@ -50,6 +50,7 @@ help:
 	@echo "make test    run every test and every notebook"
 	@echo "make check   lint, format, types, and the floors of the house"
 	@echo "make bench   measure ingest, snapshots, memory and charts beside other libraries"
+	@echo "make stress  break links and servers at random for a minute, and count what is lost"
 	@echo "make shots   write pictures of every chart to build/shots/"
 	@echo "make docs    build the documentation to site/"
 
@@ -83,6 +84,10 @@ bench: $(VENV)/.installed-bench browser
 	@$(BIN)/python -m benchmarks.recovery
 	@$(BIN)/python -m benchmarks.connections
 	@$(BIN)/python -m benchmarks.chart
+
+.PHONY: stress
+stress: $(VENV)/.installed-test
+	@$(BIN)/python -m benchmarks.stress
 
 .PHONY: shots
 shots: $(VENV)/.installed-demo browser

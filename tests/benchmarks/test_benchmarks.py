@@ -50,6 +50,17 @@ def test_stalled():
     assert run("stalled", "--seconds=3", "--clients=2")["deliveries_per_s"] > 10_000
 
 
+def test_stress():
+    """Whatever is broken in a few seconds, nothing is lost and nothing is there twice."""
+    found = run("stress", "--seconds=5", "--seed=3")
+    assert sum(found["faults"].values()) > 5
+    assert {"server killed", "server restarted"} & set(found["faults"])
+    assert found["messages"] > 0
+    assert found["reconnects"] > 0
+    assert found["lost"] == found["duplicated"] == found["elsewhere"] == 0
+    assert found["errors"] == []
+
+
 def test_durable():
     """Many publishers share commits, so that each costs less than one of its own."""
     found = run("durable", "--rounds=1", "--seconds=0.2")
