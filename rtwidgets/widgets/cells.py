@@ -203,7 +203,7 @@ class Latest:
         key = self._frame.key
         assert key is not None
         batch, self._cursor = self._frame.since(self._cursor)
-        batch = batch[[key, *names]].dropna(subset=[key])
+        batch = batch[list(dict.fromkeys([key, *names]))].dropna(subset=[key])  # a key may be a number
         if len(batch) or self._before is None:
             batch[key] = plain(batch[key])
             self._read(batch, key, names)

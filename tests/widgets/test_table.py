@@ -108,6 +108,16 @@ def test_number_is_marked_against_the_value_before_of_its_key(frame, open_table)
     until(lambda: browser.column("price") == ["▼ 1.00", "8.00"])
 
 
+def test_a_key_may_be_a_number(open_table) -> None:
+    """It has a row like any other key, and its values move."""
+    frame = LiveFrame(key="lot")
+    frame.extend([{"lot": 7, "price": 1.0}, {"lot": 8, "price": 2.0}])
+    _, browser = open_table(frame)
+    until(lambda: browser.column("price") == ["1", "2"])
+    frame.extend([{"lot": 7, "price": 3.0}])
+    until(lambda: browser.column("price") == ["▲ 3", "2"])
+
+
 def test_newest_rows_come_first_and_are_bounded(frame, open_table) -> None:
     """Without the key's view the newest row is on top, marked by its own key, and there are `max_rows`."""
     _, browser = open_table(frame, latest=False, max_rows=3)
