@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 from websockets.datastructures import Headers
 from websockets.frames import Frame, Opcode
-from websockets.http11 import Request
+from websockets.http11 import Request, Response
 from websockets.protocol import Protocol, Side
 
 from rtwidgets.client.inbox import Inbox
@@ -84,6 +84,9 @@ class Way(asyncio.Transport):
     def set_write_buffer_limits(self, high=None, low=None):
         pass
 
+    def can_write_eof(self):
+        return False
+
     def is_closing(self):
         return self._wire.lost
 
@@ -125,6 +128,7 @@ class Wire:
             writes.writer = reads.reader = connection
             connection.connection_made(writes)
         self.server.request = Request("/", Headers())
+        self.client.response = Response(101, "Switching Protocols", Headers())
         self.server.rights = Rights(server.access, FULL)
 
     def other(self, way):

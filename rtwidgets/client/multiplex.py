@@ -259,6 +259,8 @@ class Multiplex:
             return await future
         finally:
             self._pending.pop(number, None)
+            if future.done() and not future.cancelled():
+                future.exception()  # where `_send` has raised it, nobody has looked at it here
 
     async def _renew(self) -> None:
         """Show a new token before the last one expires, for as long as the connection lasts."""

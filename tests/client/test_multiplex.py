@@ -1,4 +1,5 @@
 import asyncio
+import gc
 import json
 
 import pytest
@@ -13,6 +14,7 @@ from rtwidgets.messages import MAX_MESSAGE, SUBPROTOCOL, Joined, Left, Subscribe
 from rtwidgets.server import Server
 from rtwidgets.services import Chat, Echo, service
 from tests.talking import Proxy, eventually
+from tests.wire import Network, settled
 
 pytestmark = pytest.mark.usefixtures("tidy")
 
@@ -241,6 +243,27 @@ async def test_a_break_while_subscribing_again_is_a_break_like_any_other(monkeyp
         await eventually(lambda: reader.offsets == [1, 2, 3, 4, 5])
         assert multiplex.link.connects > 2
         await multiplex.close()
+
+
+async def test_a_publish_during_the_farewell_fails_once(monkeypatch):
+    """It waits for the connection to end, is told so, and leaves no second error that nobody looks at."""
+    server = Server([notes], open=True)
+    network = Network(server, high=1_000)
+    monkeypatch.setattr(link_, "connect", network.connect)
+    multiplex = Multiplex("ws://127.0.0.1:1", None)
+    await multiplex.subscribe(Notes())
+    network.wire.up.flowing = False  # so that the server waits for the answer to its farewell
+    farewell = asyncio.ensure_future(network.wire.server.close())
+    await settled()
+    publishing = asyncio.ensure_future(multiplex.publish("notes", 1))
+    await settled()
+    network.up = False
+    with pytest.raises(Closed):
+        await publishing
+    await farewell
+    await multiplex.close()
+    del publishing
+    gc.collect()
 
 
 async def test_refusals():
