@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
+    initialize,
     invariant,
     precondition,
     rule,
@@ -139,7 +140,14 @@ class Resume(RuleBasedStateMachine):
 
     # What happens
 
-    @rule(count=st.integers(1, 2 * HISTORY))
+    # Some of it comes as several rules, so that it is drawn more often.
+
+    @initialize(history=st.sampled_from([True, True, False, None]))
+    def begin(self, history):
+        if history is not None:
+            self.subscribe(history)
+
+    @rule(count=st.integers(1, 3))
     def publish(self, count):
         epoch = len(self.epochs) - 1
         _, last = self.extent(epoch)
@@ -147,17 +155,25 @@ class Resume(RuleBasedStateMachine):
         self.published += [(epoch, last + n) for n in range(1, count + 1)]
         self.do(self.channel.publish(rows[0]) if count == 1 else self.channel.publish_many(rows))
 
+    @rule(count=st.integers(HISTORY - 2, 2 * HISTORY))
+    def publish_much(self, count):
+        self.publish(count)
+
+    @precondition(lambda self: self.connected)
+    @rule(counts=st.lists(st.integers(1, 3), min_size=2, max_size=2 * HISTORY))
+    def fall_behind(self, counts):
+        """The client does not read, so that its buffer at the server may get full, and the log go on."""
+        self.network.wire.down.flowing = False
+        for count in counts:
+            self.publish(count)
+
     @rule()
     def cut_the_link(self):
         self.do(self.act(self.network.cut))
 
-    @rule()
-    def take_the_network_away(self):
-        self.do(self.act(setattr, self.network, "up", False))
-
-    @rule()
-    def bring_the_network_back(self):
-        self.do(self.act(setattr, self.network, "up", True))
+    @rule(up=st.booleans())
+    def take_the_network_away_or_bring_it_back(self, up):
+        self.do(self.act(setattr, self.network, "up", up))
 
     @rule(flush=st.booleans())
     def restart(self, flush):
