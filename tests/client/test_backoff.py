@@ -5,24 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rtwidgets.client.backoff import Backoff
-
-
-class Lowest(random.Random):
-    """The worst of luck."""
-
-    def uniform(self, a, b):
-        return a
-
-
-def attempts(backoff, seconds, *, lasts=0.0):
-    """Count the attempts in so many seconds against a server that accepts and closes."""
-    now, count = 0.0, 0
-    while now <= seconds:
-        count += 1
-        backoff.opened(now)
-        now += lasts
-        now += backoff.lost(now)
-    return count
+from tests.waits import Lowest, attempts
 
 
 @given(st.integers())

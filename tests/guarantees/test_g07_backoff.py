@@ -13,29 +13,12 @@ from websockets.asyncio.server import serve
 from rtwidgets.client import Link, link
 from rtwidgets.client.backoff import Backoff
 from tests.talking import eventually
+from tests.waits import Lowest, attempts
 
 pytestmark = pytest.mark.usefixtures("tidy")
 
 MOST, IN_SECONDS = 10, 10.0
 SCALE = 0.1  # of the seconds in the tests with a socket
-
-
-class Worst(random.Random):
-    """Always draws the shortest wait."""
-
-    def uniform(self, a, b):
-        return a
-
-
-def attempts(backoff, lasts):
-    """Count the attempts in ten seconds when each connection lasts so long."""
-    now, count = 0.0, 0
-    while now <= IN_SECONDS:
-        count += 1
-        backoff.opened(now)
-        now += lasts
-        now += backoff.lost(now)
-    return count
 
 
 async def idle(connection):
@@ -49,8 +32,8 @@ def address(server):
 @pytest.mark.parametrize("lasts", [0.0, 0.01, 0.5])
 def test_ten_attempts_in_ten_seconds_at_the_most(lasts):
     """Whatever is drawn, a server that accepts and soon closes sees no more of one client."""
-    draws = [Worst(), *map(random.Random, range(1_000))]
-    assert max(attempts(Backoff(draw=draw), lasts) for draw in draws) <= MOST
+    draws = [Lowest(), *map(random.Random, range(1_000))]
+    assert max(attempts(Backoff(draw=draw), IN_SECONDS, lasts=lasts) for draw in draws) <= MOST
 
 
 def test_the_waits_are_spread_over_all_there_may_be():
@@ -72,7 +55,7 @@ def test_the_waits_are_spread_over_all_there_may_be():
 async def test_a_server_that_accepts_and_closes_is_not_hammered(monkeypatch, how):
     """With seconds a tenth as long and the worst of luck, the eleventh attempt comes after ten of them."""
     policy = Backoff()
-    scaled = Backoff(policy.first * SCALE, policy.longest * SCALE, policy.stable * SCALE, Worst())
+    scaled = Backoff(policy.first * SCALE, policy.longest * SCALE, policy.stable * SCALE, Lowest())
     monkeypatch.setattr(link, "Backoff", lambda: scaled)
     arrivals = []
 
