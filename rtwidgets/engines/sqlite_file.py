@@ -20,7 +20,7 @@ from rtwidgets.engines.retention import Retention
 from rtwidgets.errors import Refused, RtError, ServeError, UsageError
 from rtwidgets.loop import report
 
-__all__ = ["File", "Landed", "Request"]
+__all__ = ["File", "Landed", "Request", "is_empty"]
 
 APPLICATION_ID = 0x72744C67  # "rtLg" in ASCII
 SCHEMA_VERSION = 1
@@ -115,18 +115,8 @@ class File:
         # The lock is kept until the end: two engines would give out the same offsets.
         sql.execute("PRAGMA locking_mode = EXCLUSIVE")
         sql.execute("BEGIN EXCLUSIVE")
-        (application,) = sql.execute("PRAGMA application_id").fetchone()
-        (version,) = sql.execute("PRAGMA user_version").fetchone()
-        (tables,) = sql.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        empty = is_empty(sql, self.path, APPLICATION_ID, SCHEMA_VERSION, advice="choose another file")
         sql.execute("COMMIT")
-        empty = application == version == tables == 0
-        if application != APPLICATION_ID and not empty:
-            raise UsageError(f"{self.path} is a database of another program: choose another file")
-        if version > SCHEMA_VERSION:
-            raise UsageError(
-                f"{self.path} is of a newer rtwidgets (version {version} of the file; this one knows "
-                f"{SCHEMA_VERSION}): update rtwidgets, or choose another file"
-            )
         sql.execute("PRAGMA journal_mode = WAL")
         sql.execute("PRAGMA synchronous = FULL")
         sql.execute("PRAGMA fullfsync = ON")  # on macOS a plain fsync stops in the drive's memory
@@ -233,6 +223,39 @@ class File:
             report(f"deleting old messages from {self.path}", error)
         interval = _SWEEP_INTERVAL if left else 1.0
         self._sweep_at = time.monotonic() + interval, self.messages + _SWEEP_MESSAGES
+
+
+def is_empty(
+    sql: sqlite3.Connection, path: Path | None, application: int, version: int, *, advice: str
+) -> bool:
+    """Whether a database is new, and has no tables yet.
+
+    Parameters
+    ----------
+    sql, path
+        The database, in a transaction, and what it is called.
+    application, version
+        Its application id and the newest version of its schema that is known.
+    advice
+        What to do with one that is of no use.
+
+    Raises
+    ------
+    UsageError
+        When it is another program's, or of a newer version.
+    """
+    (its_application,) = sql.execute("PRAGMA application_id").fetchone()
+    (its_version,) = sql.execute("PRAGMA user_version").fetchone()
+    (tables,) = sql.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    empty: bool = its_application == its_version == tables == 0
+    if its_application != application and not empty:
+        raise UsageError(f"{path} is a database of another program: {advice}")
+    if its_version > version:
+        raise UsageError(
+            f"{path} is of a newer rtwidgets (version {its_version} of the file; this one knows {version}): "
+            f"update rtwidgets, or {advice}"
+        )
+    return empty
 
 
 def _cannot_open(path: Path, error: OSError | sqlite3.Error) -> RtError:

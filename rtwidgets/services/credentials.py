@@ -17,6 +17,7 @@ import sqlite3
 from pathlib import Path
 from typing import NamedTuple
 
+from rtwidgets.engines.sqlite_file import is_empty
 from rtwidgets.errors import Refused, RtError, ServeError, UsageError
 
 __all__ = ["Credentials", "User"]
@@ -83,9 +84,8 @@ class Credentials:
     def __init__(self, path: Path | None) -> None:
         try:
             if path is not None:
-                os.close(
-                    os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-                )  # SQLite itself would let others read it
+                # SQLite itself would let others read it.
+                os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
             self._sql = sqlite3.connect(path or ":memory:", timeout=_BUSY_TIMEOUT, isolation_level=None)
             try:
                 self._prepare(path)
@@ -99,17 +99,8 @@ class Credentials:
         sql = self._sql
         with sql:
             sql.execute("BEGIN IMMEDIATE")
-            (application,) = sql.execute("PRAGMA application_id").fetchone()
-            (version,) = sql.execute("PRAGMA user_version").fetchone()
-            (tables,) = sql.execute("SELECT count(*) FROM sqlite_master").fetchone()
-            empty = application == version == tables == 0
-            if application != APPLICATION_ID and not empty:
-                raise UsageError(f"{path} is a database of another program: choose another file for accounts")
-            if version > SCHEMA_VERSION:
-                raise UsageError(
-                    f"{path} is of a newer rtwidgets (version {version} of the file; this one knows "
-                    f"{SCHEMA_VERSION}): update rtwidgets, or choose another file for accounts"
-                )
+            advice = "choose another file for accounts"
+            empty = is_empty(sql, path, APPLICATION_ID, SCHEMA_VERSION, advice=advice)
             for statement in _SCHEMA if empty else []:
                 sql.execute(statement)
         if path is not None:
