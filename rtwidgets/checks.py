@@ -1,8 +1,8 @@
-"""Checks of what users give, whom no type checker has warned. Floor 1: imports nothing of ours."""
+"""What users give, whom no type checker has warned: checks of it, and how to show it. Floor 1."""
 
 from __future__ import annotations
 
-__all__ = ["is_count", "is_positive"]
+__all__ = ["is_count", "is_positive", "without_secrets"]
 
 
 def is_count(value: object, least: int = 1) -> bool:
@@ -13,3 +13,12 @@ def is_count(value: object, least: int = 1) -> bool:
 def is_positive(value: object) -> bool:
     """Whether a value that a user gave is a number above 0."""
     return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+
+
+def without_secrets(url: str) -> str:
+    """Return a URL as it may be shown: without its query, user and password."""
+    head, slashes, rest = url.partition("?")[0].partition("#")[0].partition("//")
+    if not slashes:
+        return head
+    place, slash, path = rest.partition("/")
+    return f"{head}//{place.rpartition('@')[2]}{slash}{path}"

@@ -14,7 +14,9 @@ import msgspec
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 
-from rtwidgets.client.link import explain, explain_close, is_local, without_secrets
+from rtwidgets.checks import without_secrets
+from rtwidgets.client.link import explain, explain_close, is_local
+from rtwidgets.client.token import RENEW_AT
 from rtwidgets.errors import Closed, ConnectError, Refused, Unreachable, UsageError
 from rtwidgets.loop import lease
 
@@ -24,8 +26,6 @@ _logger = logging.getLogger("rtwidgets.client")
 
 TIMEOUT = 30.0
 """Seconds that a request may take: a server where many log in hashes a few passwords at a time."""
-RENEW = 0.8
-"""The part of its life after which a token is renewed."""
 
 
 class _Token(msgspec.Struct, tag_field="type", tag="token"):
@@ -116,7 +116,7 @@ class Login:
                 raise Closed(f"{self.user!r} was logged out: log in again with rt.login(…)")
             # Not the steady clock: it may stand still while the machine sleeps.
             age = time.time() - self._since
-            if not 0 <= age < self._token.lifetime * RENEW:
+            if not 0 <= age < self._token.lifetime * RENEW_AT:
                 try:
                     self._ask({"type": "refresh", "refresh": self._token.refresh})
                 except Unreachable:

@@ -23,6 +23,7 @@ from websockets.exceptions import (
 from websockets.frames import CloseCode
 from websockets.typing import Subprotocol
 
+from rtwidgets.checks import without_secrets
 from rtwidgets.client.backoff import Backoff
 from rtwidgets.client.inbox import MAX_SIZE, Inbox
 from rtwidgets.client.token import Token
@@ -376,15 +377,6 @@ class Link:
                 raise explained from (None if isinstance(error, InvalidURI | ValueError) else error)
             self.reason = explained.reason
         return self._backoff.lost(time.monotonic())
-
-
-def without_secrets(url: str) -> str:
-    """Return a URL as it may be shown: without its query, user and password."""
-    head, slashes, rest = url.partition("?")[0].partition("#")[0].partition("//")
-    if not slashes:
-        return head
-    place, slash, path = rest.partition("/")
-    return f"{head}//{place.rpartition('@')[2]}{slash}{path}"
 
 
 def is_local(url: str) -> bool:

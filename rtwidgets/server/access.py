@@ -13,7 +13,7 @@ from rtwidgets.errors import Refused
 from rtwidgets.server.loopback import is_loopback
 from rtwidgets.server.tokens import FULL, Grant, Tokens
 
-__all__ = ["Access", "is_loopback"]
+__all__ = ["Access"]
 
 
 @dataclass(frozen=True)

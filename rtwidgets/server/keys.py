@@ -13,6 +13,7 @@ from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, ProxyHandler, build_opener
 
+from rtwidgets.checks import without_secrets
 from rtwidgets.errors import Refused, RtError, ServeError, UsageError
 from rtwidgets.loop import aside, report
 from rtwidgets.server.loopback import is_loopback
@@ -105,7 +106,7 @@ class KeySet:
             self._keys = _keys(await aside(lambda: json.loads(_get(url)), "fetching a key set"), "it")
         except (OSError, HTTPException, ValueError, RtError) as error:
             # Those that are known are good for longer than most failures last.
-            report("the keys of tokens", ServeError(f"{_shown(url)} gave no key set: {error}"))
+            report("the keys of tokens", ServeError(f"{without_secrets(url)} gave no key set: {error}"))
         else:
             self._fetched = began
         self._tried = began  # not before: those who come meanwhile wait for what comes of it
@@ -157,8 +158,8 @@ def read_jwks(given: str | Mapping[str, Any]) -> KeySet:
         trusted = False
     if not trusted:
         raise UsageError(
-            f"jwks={_shown(given)!r}: whoever can change what comes from there can make tokens, so give an "
-            "https URL, or download the set and give its path"
+            f"jwks={without_secrets(given)!r}: whoever can change what comes from there can make tokens, "
+            "so give an https URL, or download the set and give its path"
         )
     return KeySet({}, given)
 
@@ -222,11 +223,3 @@ def _get(url: str) -> bytes:
     if len(body) > MAX_JWKS:
         raise ValueError(f"it is larger than {MAX_JWKS} bytes")
     return body
-
-
-def _shown(url: str) -> str:
-    """Return a URL without what may be secret."""
-    head = url.partition("?")[0].partition("#")[0]
-    scheme, slashes, rest = head.partition("://")
-    place, slash, path = rest.partition("/")
-    return f"{scheme}{slashes}{place.rpartition('@')[2]}{slash}{path}"

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from websockets.datastructures import Headers
 
 from rtwidgets.errors import Refused
-from rtwidgets.server.access import Access, is_loopback
+from rtwidgets.server.access import Access
+from rtwidgets.server.loopback import is_loopback
 from rtwidgets.server.tokens import FULL
 
 access = Access("s3cret", origins=["https://hub.example.org"])
