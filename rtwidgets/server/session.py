@@ -100,7 +100,15 @@ async def _close(connection: Connection, refusal: Refused) -> None:
     await connection.close(_CLOSING.get(refusal.code, CloseCode.TRY_AGAIN_LATER), reason)
 
 
+def _expire(outbox: Outbox, farewell: bytes) -> None:
+    outbox.send(farewell)
+    outbox.close()
+    supervise(_close(outbox.connection, EXPIRED), "closing a client whose token has expired")
+
+
 # The plain dialect
+
+_EXPIRED_PLAIN = encode_data({"type": "error", "message": EXPIRED.message})
 
 
 def _encode_plain(channel: Channel, run: Run) -> bytes:
@@ -119,11 +127,6 @@ async def plain_session(
         reason = f"messages {first} to {last} left the history before you read them"
         supervise(connection.close(CloseCode.TRY_AGAIN_LATER, reason), f"closing a client of {channel.name}")
 
-    def expire() -> None:
-        outbox.send(encode_data({"type": "error", "message": EXPIRED.message}))
-        outbox.close()
-        supervise(_close(connection, EXPIRED), "closing a client whose token has expired")
-
     outbox = Outbox(
         connection,
         _encode_plain,
@@ -132,7 +135,7 @@ async def plain_session(
     )
     name = rights.grant.subject or (user or "")[:MAX_USER] or f"guest-{next(_guests)}"
     peer = Peer(connection, outbox, rights, params, name)
-    rights.watch(expire)
+    rights.watch(lambda: _expire(outbox, _EXPIRED_PLAIN))
     try:
         if service.has_channels and not service.public:
             rights.require("subscribe", service.route.channel(params))
@@ -146,6 +149,8 @@ async def plain_session(
 
 
 # The rtwidgets.v1 dialect
+
+_EXPIRED_V1 = encode(Error(EXPIRED.code, EXPIRED.message))
 
 
 def _encode_v1(channel: Channel, run: Run) -> bytes:
@@ -172,13 +177,8 @@ async def v1_session(connection: Connection, rights: Rights, services: Services)
 
     outbox = Outbox(connection, _encode_v1, tell=tell, missed=missed, conflated=conflated)
 
-    def expire() -> None:
-        outbox.send(encode(Error(EXPIRED.code, EXPIRED.message)))
-        outbox.close()
-        supervise(_close(connection, EXPIRED), "closing a client whose token has expired")
-
     session = _Session(outbox, rights, services)
-    rights.watch(expire)
+    rights.watch(lambda: _expire(outbox, _EXPIRED_V1))
     try:
         async for frame in connection:
             try:
