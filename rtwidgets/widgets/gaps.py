@@ -79,23 +79,16 @@ class GapMarks:
             self._labels.text = np.array(["gap"] * len(found), dtype="U3")
 
     def _found(self) -> list[tuple[float, float]]:
-        frame = self._frame
-        gaps = frame.gaps[-_MOST:]
-        if not gaps or (self._timed and frame.time is None):
+        gaps, time = self._frame.gaps[-_MOST:], self._frame.time
+        if not gaps or (self._timed and time is None):
             return []
-        rows = frame.view([frame.time] if self._timed and frame.time is not None else [])
-        found = []
-        for last, next_ in gaps:
-            if rows.first <= last and next_ < rows.end:
-                ends = (float(last), float(next_))
-                if self._timed and frame.time is not None:
-                    moments = rows.columns[frame.time]
-                    pair = moments[[last - rows.first, next_ - rows.first]]
-                    if np.isnat(pair).any():
-                        continue
-                    ends = tuple(pair.view(np.int64) / 1e6)
-                found.append(ends)
-        return found
+        rows = self._frame.view([] if time is None else [time])
+        kept = [(last, after) for last, after in gaps if rows.first <= last and after < rows.end]
+        if not self._timed or time is None:
+            return [(float(last), float(after)) for last, after in kept]
+        moments = rows.columns[time][np.array(kept, dtype=np.int64).reshape(-1, 2) - rows.first]
+        ends = moments[~np.isnat(moments).any(axis=1)].view(np.int64) / 1e6
+        return [(float(left), float(right)) for left, right in ends]
 
     def _x(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.generic]:
         return values.astype(np.int64).astype("datetime64[ms]") if self._timed else values
