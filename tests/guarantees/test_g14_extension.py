@@ -13,6 +13,11 @@ from ipywidgets.widgets.widget import _instances
 shell = get_ipython()
 main_loop = asyncio.get_running_loop()
 
+def is_the_kernels(task):
+    # One for each message that it passes on: they come and go meanwhile, on threads of its own.
+    code = getattr(task.get_coro(), "cr_code", None)
+    return code is not None and "ipykernel" in code.co_filename
+
 def traces():
     gc.collect()
     process = psutil.Process()
@@ -20,7 +25,11 @@ def traces():
     return {
         "threads": sorted(each.name for each in threading.enumerate()),
         "sockets": sorted((each.status, each.laddr.port) for each in process.net_connections()),
-        "tasks": sorted(repr(each.get_coro()) for each in tasks if each.get_loop() is not main_loop),
+        "tasks": sorted(
+            repr(each.get_coro())
+            for each in tasks
+            if each.get_loop() is not main_loop and not is_the_kernels(each)
+        ),
         "children": sorted(child.pid for child in process.children(recursive=True)),
         "widgets": sorted(_instances),
         "callbacks": {name: len(those) for name, those in shell.events.callbacks.items()},
