@@ -175,6 +175,7 @@ class Plot(ipywidgets.VBox):  # type: ignore[misc]
             self._stopped = True
             if self._pace.sent and self._waiting():
                 self._paint(time.monotonic(), full=False)
+            self._notice()  # nobody may have looked at the chart since the last gap
             self._feeder.stopped = True
 
     def close(self) -> None:
@@ -241,12 +242,17 @@ class Plot(ipywidgets.VBox):  # type: ignore[misc]
         full = due == "full"
         drawn = self._wanted(full=full) and self._paint(now, full=full)
         # After the picture: a notice tells what is not to be seen in it.
-        if now - self._noticed_at >= RANGE_EVERY and not self._failed:
+        if now - self._noticed_at >= RANGE_EVERY:
             self._noticed_at = now
-            if self._gaps is not None:
-                self._gaps.refresh()
-            self._feeder.notice = " · ".join(self._notices())
+            self._notice()
         return drawn
+
+    def _notice(self) -> None:
+        if self._failed:
+            return
+        if self._gaps is not None:
+            self._gaps.refresh()
+        self._feeder.notice = " · ".join(self._notices())
 
     def _wanted(self, *, full: bool) -> bool:
         return bool(self._frame.total) and (full or (self._feeder.at is None and self._waiting()))

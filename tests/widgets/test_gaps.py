@@ -99,3 +99,15 @@ def test_a_histogram_has_no_bands(frame, show):
     frame.extend(ticks(5))
     until(lambda: "1 gap" in chart.children[0].notice)
     assert len(chart.children[1].marks) == 1
+
+
+def test_a_chart_that_nobody_looked_at_tells_of_its_gaps_after_it_has_stopped(frame, tidy):
+    """Who scrolls to it later sees the last picture whole: the band and the words too."""
+    frame.extend(ticks(0, 1))
+    chart = Chart(frame, "price")
+    frame.mark_gap(2)
+    frame.extend(ticks(7))
+    chart.stop()
+    assert "1 gap" in chart.children[0].notice
+    assert np.asarray(chart.children[1].marks[0].x).reshape(-1, 4).shape == (1, 4)
+    chart.close()
