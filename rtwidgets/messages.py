@@ -156,7 +156,9 @@ class Subscribed(_Message, frozen=True):
     `recovered` says whether they go on exactly where `after` pointed; `lost` is the number of messages
     known to be missing in between (0 when the epoch changed: nobody can count them). `key` and `time`
     name the fields of the channel's rows that hold their key and their time, where it has such. `latest`
-    has the last message of each key among those that are missing, where the channel has keys.
+    has the last message of each key among those that are missing, where the channel has keys. `last` is the
+    offset of the channel's newest message: who has read up to there has caught up. `writable` says whether
+    the client's token allows to publish to the channel.
     """
 
     id: int
@@ -168,6 +170,8 @@ class Subscribed(_Message, frozen=True):
     key: str | None = None
     time: str | None = None
     latest: Latest | None = None
+    last: int = 0
+    writable: bool = True
 
 
 class Messages(_Message, frozen=True):

@@ -20,8 +20,11 @@ __all__ = ["Engine", "Log", "MemoryEngine", "Run", "SqliteEngine", "open_engine"
 class Engine(Protocol):
     """What the hub asks of the place where logs live."""
 
-    async def open(self, channel: str) -> Log:
-        """Return the log of a channel, making it if there is none. The same object each time."""
+    async def open(self, channel: str, *, compacted: bool = False) -> Log:
+        """Return the log of a channel, making it if there is none. The same object each time.
+
+        `compacted` counts on the first use of a channel: nothing leaves its log then but by `compact`.
+        """
 
     async def publish(self, channel: str, pieces: list[bytes], *, idempotency: str | None = None) -> int:
         """Append encoded messages to a channel's log, all or none.
@@ -31,6 +34,12 @@ class Engine(Protocol):
         int
             The offset of the last one. When a publish with the same `idempotency` key has landed before,
             nothing is appended and its offset comes back.
+        """
+
+    async def compact(self, channel: str, upto: int, piece: bytes) -> None:
+        """Put one encoded message in place of all up to an offset of a compacted channel, or fail as a whole.
+
+        As safe as a publish when it returns, and in order with those. See `Log.compact`.
         """
 
     async def ping(self) -> None:

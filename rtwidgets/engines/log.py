@@ -38,6 +38,8 @@ class Log:
         something is appended.
     epoch
         Names this life of the log. Offsets of different epochs have nothing to do with each other.
+    compacted
+        Whether all is kept, whatever the limits say, until `compact` puts one message in place of many.
     """
 
     def __init__(
@@ -47,11 +49,15 @@ class Log:
         max_bytes: int = 64 * 2**20,
         max_age: float = 300.0,
         epoch: str | None = None,
+        compacted: bool = False,
     ) -> None:
         self.epoch = epoch if epoch is not None else secrets.token_hex(8)
         self.max_messages = max_messages
         self.max_bytes = max_bytes
         self.max_age = max_age
+        self.compacted = compacted
+        self.compactions = 0
+        """How often `compact` has changed what is at an offset: who keeps what it has read looks at it."""
         self.appended: Callable[[], None] = lambda: None
         """Called after each append, on the thread that made it and before anything leaves: the hub's bell."""
         self._pieces: list[bytes] = []
@@ -92,8 +98,33 @@ class Log:
         self._times.extend([now] * len(pieces))
         self._bytes += sum(map(len, pieces))
         self.appended()
-        self._trim(now - self.max_age * 1000.0)
+        if not self.compacted:
+            self._trim(now - self.max_age * 1000.0)
         return self.last
+
+    def compact(self, upto: int, piece: bytes) -> None:
+        """Put one message in place of all up to an offset, which it takes, with the time of what was there.
+
+        Parameters
+        ----------
+        upto
+            An offset within `first` and `last`. It becomes `first`; later messages stay as they are.
+        piece
+            Encoded data that stands for all messages up to there.
+
+        Raises
+        ------
+        ValueError
+            When there is no message at that offset, or the log is not a compacted one.
+        """
+        if not self.compacted or not self.first <= upto <= self.last:
+            raise ValueError(f"cannot compact messages {self.first} to {self.last} up to {upto}")
+        index = upto - self._first
+        self._bytes += len(piece) - sum(map(len, self._pieces[: index + 1]))
+        self._pieces[: index + 1] = [piece]
+        del self._times[:index]
+        self._first = upto
+        self.compactions += 1
 
     def restore(self, last: int, newest: Iterable[tuple[float, bytes]]) -> None:
         """Go on after an offset of the same epoch, with messages that were kept elsewhere.
@@ -104,13 +135,15 @@ class Log:
             The offset that the next append comes after.
         newest
             Times and data of the messages up to `last`, newest first. As many are taken as the history
-            holds; their age counts from the newest one.
+            holds; their age counts from the newest one. A compacted log takes all.
         """
         assert self.last == 0
         times, pieces = self._times, self._pieces
         for at, piece in newest:
             oldest = (times[0] if times else at) - self.max_age * 1000.0
-            if len(pieces) == self.max_messages or self._bytes + len(piece) > self.max_bytes or at < oldest:
+            if not self.compacted and (
+                len(pieces) == self.max_messages or self._bytes + len(piece) > self.max_bytes or at < oldest
+            ):
                 break
             times.append(at)
             pieces.append(piece)

@@ -19,7 +19,7 @@ class MemoryEngine:
     ----------
     max_messages, max_bytes, max_age
         How much of each channel is kept: messages, bytes of encoded data, seconds. Who comes back later than
-        that is told of a gap.
+        that is told of a gap. A compacted channel keeps all.
 
     Raises
     ------
@@ -35,9 +35,9 @@ class MemoryEngine:
         self._logs: dict[str, Log] = {}
         self._landed: OrderedDict[tuple[str, str], int] = OrderedDict()
 
-    async def open(self, channel: str) -> Log:
-        """Return the log of a channel, making it if there is none."""
-        return self._log(channel)
+    async def open(self, channel: str, *, compacted: bool = False) -> Log:
+        """Return the log of a channel, making it, compacted or not, if there is none."""
+        return self._log(channel, compacted=compacted)
 
     async def publish(self, channel: str, pieces: list[bytes], *, idempotency: str | None = None) -> int:
         """Append encoded messages, but none for an `idempotency` key among the last 10 000."""
@@ -51,6 +51,10 @@ class MemoryEngine:
                 self._landed.popitem(last=False)
         return offset
 
+    async def compact(self, channel: str, upto: int, piece: bytes) -> None:
+        """Put one message in place of all up to an offset; raises what `Log.compact` does."""
+        self._log(channel).compact(upto, piece)
+
     async def ping(self) -> None:
         """Do nothing: it is always there."""
 
@@ -59,8 +63,8 @@ class MemoryEngine:
         self._logs.clear()
         self._landed.clear()
 
-    def _log(self, channel: str) -> Log:
+    def _log(self, channel: str, *, compacted: bool = False) -> Log:
         log = self._logs.get(channel)
         if log is None:
-            log = self._logs[channel] = self._retention.log()
+            log = self._logs[channel] = self._retention.log(compacted=compacted)
         return log

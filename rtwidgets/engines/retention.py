@@ -36,9 +36,9 @@ class Retention(NamedTuple):
             if not value > 0:  # nan is not either
                 raise UsageError(f"{name} is {value}: give a number above 0")
 
-    def log(self, epoch: str | None = None) -> Log:
-        """Make an empty log that keeps so much."""
-        return Log(epoch=epoch, **self._asdict())
+    def log(self, epoch: str | None = None, *, compacted: bool = False) -> Log:
+        """Make an empty log that keeps so much, or a compacted one."""
+        return Log(epoch=epoch, compacted=compacted, **self._asdict())
 
 
 def split_url(url: str) -> tuple[str, dict[str, Any]]:

@@ -53,7 +53,8 @@ class SqliteEngine:
         How much of each channel is kept: messages, bytes of encoded data, seconds (`math.inf` is for ever).
         What is beyond leaves the file now and then, and its room is used again, while something is published:
         each minute, or 10 000 messages. A channel that is not in use is held to the number and the age only.
-        Of idempotency keys the file keeps the newest 10 000.
+        Of idempotency keys the file keeps the newest 10 000. A compacted channel, which the file knows as
+        one from then on, keeps all.
 
     Raises
     ------
@@ -81,7 +82,7 @@ class SqliteEngine:
             self._thread.shutdown()
             raise
         self._logs: dict[str, Log] = {}
-        self._waiting: list[Request] = []
+        self._waiting: list[tuple[Request, asyncio.Future[int]]] = []
         self._busy = False
         self._ended: asyncio.Future[None] | None = None
 
@@ -104,13 +105,14 @@ class SqliteEngine:
     def __repr__(self) -> str:
         return f"SqliteEngine({self._file.path.name!r})"
 
-    async def open(self, channel: str) -> Log:
+    async def open(self, channel: str, *, compacted: bool = False) -> Log:
         """Return the log of a channel, making it if there is none. The same object each time.
 
-        Raises what `publish` does.
+        On the first use in this process `compacted` makes it a compacted channel, for good: one that is
+        marked so in the file stays so. Raises what `publish` does.
         """
         if channel not in self._logs or self._ended is not None:
-            await self._submit(channel, [])
+            await self._submit(Request(channel, [], compacted=compacted))
         return self._logs[channel]
 
     async def publish(self, channel: str, pieces: list[bytes], *, idempotency: str | None = None) -> int:
@@ -125,11 +127,18 @@ class SqliteEngine:
         Closed
             After `close`.
         """
-        return await self._submit(channel, pieces, idempotency)
+        return await self._submit(Request(channel, pieces, idempotency))
+
+    async def compact(self, channel: str, upto: int, piece: bytes) -> None:
+        """Put one message in place of all up to an offset, and return once that is on the disk.
+
+        Raises what `publish` does, and what `Log.compact` does: nothing has changed then.
+        """
+        await self._submit(Request(channel, [piece], upto=upto))
 
     async def ping(self) -> None:
         """Write to the disk; raises what `publish` does."""
-        await self._submit(None, [])
+        await self._submit(Request(None, []))
 
     async def close(self) -> None:
         """Write what waits, then let go of the file."""
@@ -145,13 +154,11 @@ class SqliteEngine:
     # One batch at a time is with the thread; what comes meanwhile is the next one. These are callbacks and
     # not a task because a task may be cancelled, and the logs would then lack what the file has.
 
-    def _submit(
-        self, channel: str | None, pieces: list[bytes], key: str | None = None
-    ) -> asyncio.Future[int]:
+    def _submit(self, request: Request) -> asyncio.Future[int]:
         if self._ended is not None:
             raise Closed(f"{self._file.path.name} was closed: make another engine to go on with it")
-        answer = asyncio.get_running_loop().create_future()
-        self._waiting.append(Request(channel, pieces, key, answer))
+        answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._waiting.append((request, answer))
         self._wake()
         return answer
 
@@ -165,25 +172,33 @@ class SqliteEngine:
         loop = asyncio.get_running_loop()
         if self._waiting:
             batch, self._waiting = self._waiting, []
-            work = loop.run_in_executor(self._thread, self._file.commit, batch)
+            requests = [request for request, _ in batch]
+            work = loop.run_in_executor(self._thread, self._file.commit, requests)
             work.add_done_callback(partial(self._land, batch))
         elif self._ended is not None:
             loop.run_in_executor(self._thread, self._file.sql.close).add_done_callback(self._end)
         else:
             self._busy = False
 
-    def _land(self, batch: list[Request], work: asyncio.Future[list[Landed | Exception]]) -> None:
-        for (channel, pieces, _, answer), landed in zip(batch, work.result(), strict=True):
+    def _land(
+        self,
+        batch: list[tuple[Request, asyncio.Future[int]]],
+        work: asyncio.Future[list[Landed | Exception]],
+    ) -> None:
+        for (request, answer), landed in zip(batch, work.result(), strict=True):
             if isinstance(landed, Exception):
                 if not answer.done():  # as it is when its publish was cancelled
                     answer.set_exception(landed)
                 continue
-            if channel is not None and landed.log is not None:
-                self._logs[channel] = landed.log
-            if channel is not None and landed.time is not None:
-                self._logs[channel].append(pieces, at=landed.time)
-            if channel is not None:
-                self._file.firsts[channel] = self._logs[channel].first
+            if (channel := request.channel) is not None:
+                if landed.log is not None:
+                    self._logs[channel] = landed.log
+                log = self._logs[channel]
+                if request.upto is not None:
+                    log.compact(request.upto, request.pieces[0])
+                elif landed.time is not None:
+                    log.append(request.pieces, at=landed.time)
+                self._file.firsts[channel] = log.first
             if not answer.done():
                 answer.set_result(landed.offset)
         # After those who were answered: they may publish again.

@@ -5,7 +5,6 @@ All of it happens on one thread, the engine's, which hands over what waits and t
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 import sqlite3
 import time
@@ -23,14 +22,15 @@ from rtwidgets.loop import report
 __all__ = ["File", "Landed", "Request", "is_empty"]
 
 APPLICATION_ID = 0x72744C67  # "rtLg" in ASCII
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
-# `last` and `time` of a channel are its newest message's, and stay when retention has deleted all of them.
+# `last` and `time` of a channel are its newest message's, and stay when retention has deleted all of them,
+# which it does not in one that is `compacted`.
 _SCHEMA = f"""
     BEGIN;
     CREATE TABLE channels (
         id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, epoch TEXT NOT NULL,
-        last INTEGER NOT NULL, time REAL NOT NULL
+        last INTEGER NOT NULL, time REAL NOT NULL, compacted INTEGER NOT NULL DEFAULT 0
     );
     CREATE TABLE messages (
         channel INTEGER NOT NULL, offset INTEGER NOT NULL, time REAL NOT NULL, data BLOB NOT NULL,
@@ -49,7 +49,7 @@ _INSERT_KEY = "INSERT INTO keys (channel, key, last) VALUES "
 _ROWS_AT_ONCE = 100  # in one statement
 # What is as it was stays unwritten: or else opening a channel would cost an fsync.
 _UPDATE = "UPDATE channels SET last = ?, time = ? WHERE id = ? AND last <> ?"
-_TOUCH = f"PRAGMA user_version = {SCHEMA_VERSION}"  # is written, though it changes nothing
+_TOUCH = f"PRAGMA user_version = {SCHEMA_VERSION}"  # is written, also where it changes nothing
 _DELETE = "DELETE FROM messages WHERE channel = ? AND offset < ? AND (offset < ? OR time < ?)"
 _KEYS_KEPT = 10_000
 _SWEEP_INTERVAL = 60.0  # seconds between two sweeps of old messages,
@@ -58,12 +58,16 @@ _SWEEP_LIMIT = 20_000  # messages that a sweep deletes at the most: publishers w
 
 
 class Request(NamedTuple):
-    """A publish that waits. Without pieces it opens the channel; without a channel it only tries the disk."""
+    """A publish that waits. Without pieces it opens the channel; without a channel it only tries the disk.
+
+    With `upto` its one piece takes the place of all messages up to that offset.
+    """
 
     channel: str | None
     pieces: list[bytes]
-    key: str | None
-    answer: asyncio.Future[int]
+    key: str | None = None
+    compacted: bool = False
+    upto: int | None = None
 
 
 class Landed(NamedTuple):
@@ -75,11 +79,12 @@ class Landed(NamedTuple):
 
 
 class _Head(NamedTuple):
-    """A channel's number in the file, and its newest message's offset and time."""
+    """A channel's number in the file, its newest message's offset and time, and whether it is compacted."""
 
     id: int
     last: int
     time: float
+    compacted: bool
 
 
 class File:
@@ -116,6 +121,9 @@ class File:
         sql.execute("PRAGMA locking_mode = EXCLUSIVE")
         sql.execute("BEGIN EXCLUSIVE")
         empty = is_empty(sql, self.path, APPLICATION_ID, SCHEMA_VERSION, advice="choose another file")
+        if not empty and sql.execute("PRAGMA user_version").fetchone() == (1,):
+            sql.execute("ALTER TABLE channels ADD COLUMN compacted INTEGER NOT NULL DEFAULT 0")
+            sql.execute(_TOUCH)
         sql.execute("COMMIT")
         sql.execute("PRAGMA journal_mode = WAL")
         sql.execute("PRAGMA synchronous = FULL")
@@ -128,7 +136,7 @@ class File:
         try:
             if time.monotonic() > self._sweep_at[0] or self.messages > self._sweep_at[1]:
                 self._sweep()
-            return self._transact(batch)
+            answers = self._transact(batch)
         except Exception as error:  # noqa: BLE001 - handed to who asked; the thread goes on
             if len(batch) > 1:  # one of them may be at fault: the others shall not suffer for it
                 return [landed for request in batch for landed in self.commit([request])]
@@ -137,16 +145,20 @@ class File:
                 reason = f"the server cannot write {self.path.name} ({error}): make room, or mend its disk"
                 error = Refused("not_stored", reason)
             return [error]
+        if any(request.upto is not None for request in batch):
+            self._checkpoint()
+        return answers
 
     def _transact(self, batch: list[Request]) -> list[Landed | Exception]:
         heads: dict[str, _Head] = {}
         keys: dict[tuple[str, str], int] = {}
         rows: list[tuple[int, int, float, bytes]] = []
         answers: list[Landed | Exception] = []
+        appended = 0
         before = self.sql.total_changes
         with self.sql:  # commits, or rolls back
             self.sql.execute("BEGIN IMMEDIATE")
-            for channel, pieces, key, _ in batch:
+            for channel, pieces, key, compacted, upto in batch:
                 if channel is None:
                     self.sql.execute(_TOUCH)
                     answers.append(Landed(0))
@@ -154,8 +166,15 @@ class File:
                 log = None
                 head = heads.get(channel) or self._heads.get(channel)
                 if head is None:
-                    head, log = self._load(channel)
+                    head, log = self._load(channel, compacted=compacted)
                     heads[channel] = head
+                if upto is not None:
+                    self._insert(_INSERT, rows)  # those before it in the batch
+                    appended += len(rows)
+                    rows.clear()
+                    self._compact(head, upto, pieces[0])
+                    answers.append(Landed(upto, None, log))
+                    continue
                 offset = None
                 if key is not None:
                     offset = keys.get((channel, key), self._keys.get((channel, key)))
@@ -164,18 +183,18 @@ class File:
                 else:
                     now = max(time.time() * 1000.0, head.time)
                     rows += [(head.id, n, now, piece) for n, piece in enumerate(pieces, head.last + 1)]
-                    heads[channel] = head = _Head(head.id, head.last + len(pieces), now)
+                    heads[channel] = head = head._replace(last=head.last + len(pieces), time=now)
                     answers.append(Landed(head.last, now, log))
                 if key is not None and offset is None:
                     keys[channel, key] = head.last
             self._insert(_INSERT, rows)
             self._insert(_INSERT_KEY, [(*key, last) for key, last in keys.items()])
-            self.sql.executemany(_UPDATE, [(last, at, id_, last) for id_, last, at in heads.values()])
+            self.sql.executemany(_UPDATE, [(last, at, id_, last) for id_, last, at, _ in heads.values()])
         self._heads |= heads
         self._keys |= keys
         while len(self._keys) > _KEYS_KEPT:
             self._keys.popitem(last=False)
-        self.messages += len(rows)
+        self.messages += appended + len(rows)
         self.commits += self.sql.total_changes > before
         return answers
 
@@ -187,16 +206,35 @@ class File:
             marks = f"({', '.join('?' * len(some[0]))})"
             self.sql.execute(statement + ", ".join([marks] * len(some)), [*chain.from_iterable(some)])
 
-    def _load(self, channel: str) -> tuple[_Head, Log]:
+    def _compact(self, head: _Head, upto: int, piece: bytes) -> None:
+        at = "SELECT time FROM messages WHERE channel = ? AND offset = ?"
+        row = self.sql.execute(at, (head.id, upto)).fetchone()
+        if row is None or not head.compacted:
+            raise ValueError(f"cannot compact up to {upto}: there is no such message, or it is not that kind")
+        # First the old ones, so that the new one has their pages in the file.
+        self.sql.execute("DELETE FROM messages WHERE channel = ? AND offset <= ?", (head.id, upto))
+        self._insert(_INSERT, [(head.id, upto, *row, piece)])
+
+    def _checkpoint(self) -> None:
+        """Move what is in the file beside this one into it, and cut that to nothing."""
+        try:
+            self.sql.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        except sqlite3.Error as error:  # what was committed is safe nevertheless
+            report(f"moving the write-ahead log of {self.path} into it", error)
+
+    def _load(self, channel: str, *, compacted: bool) -> tuple[_Head, Log]:
         """Return a channel's head, and its log with the newest messages; make it if there is none."""
-        found = "SELECT id, last, time, epoch FROM channels WHERE name = ?"
+        found = "SELECT id, last, time, compacted, epoch FROM channels WHERE name = ?"
         row = self.sql.execute(found, (channel,)).fetchone()
         if row is None:
             new = "INSERT INTO channels (name, epoch, last, time) VALUES (?, ?, 0, 0)"
             self.sql.execute(new, (channel, secrets.token_hex(8)))
             row = self.sql.execute(found, (channel,)).fetchone()
-        *place, epoch = row
-        head, log = _Head(*place), self._retention.log(epoch)
+        id_, last, at, marked, epoch = row
+        if compacted and not marked:
+            self.sql.execute("UPDATE channels SET compacted = 1 WHERE id = ?", (id_,))
+        head = _Head(id_, last, at, compacted=bool(compacted or marked))
+        log = self._retention.log(epoch, compacted=head.compacted)
         newest = "SELECT time, data FROM messages WHERE channel = ? ORDER BY offset DESC"
         log.restore(head.last, self.sql.execute(newest, (head.id,)))
         return head, log
@@ -213,7 +251,8 @@ class File:
                 self.sql.execute(keys, (_KEYS_KEPT,))
                 begins = self.sql.execute(
                     "SELECT id, name, last, offset, messages.time FROM channels JOIN messages "
-                    "ON channel = id AND offset = (SELECT min(offset) FROM messages WHERE channel = id)"
+                    "ON channel = id AND offset = (SELECT min(offset) FROM messages WHERE channel = id) "
+                    "WHERE NOT compacted"
                 ).fetchall()
                 for id_, name, last, first, at in begins:
                     kept = max(last - self._retention.max_messages + 1, firsts.get(name, 0))

@@ -57,7 +57,7 @@ class Channel:
         self._names: Counter[str] = Counter()
         self._hub = hub
         self._encoded: dict[tuple[Encoder, int], tuple[bytes, int]] = {}
-        self._encoded_last = 0
+        self._encoded_state = 0, 0
         self._latest = _latest(fields, log)
 
     def __repr__(self) -> str:
@@ -90,14 +90,28 @@ class Channel:
             return self.log.last
         return await self._engine.publish(self.name, pieces)
 
+    async def compact(self, upto: int, piece: bytes) -> None:
+        """Put one encoded message in place of all up to an offset of this channel, which is a compacted one.
+
+        Raises
+        ------
+        ValueError
+            When there is no message at that offset, or the channel is not compacted.
+        Refused
+            When it cannot be stored: nothing has changed then.
+        """
+        await self._engine.compact(self.name, upto, piece)
+
     def encoded(self, encoder: Encoder, after: int) -> tuple[bytes, int]:
         """Return the bytes that a follower at `after` is sent next, and the offset they lead to.
 
         Followers at the same place get the same bytes object: it is encoded once.
         """
-        if self._encoded_last != self.log.last:
+        # Not only its own `compact` looks after that: the log changes before who asked for it goes on.
+        state = self.log.last, self.log.compactions
+        if self._encoded_state != state:
             self._encoded.clear()
-            self._encoded_last = self.log.last
+            self._encoded_state = state
         entry = self._encoded.get((encoder, after))
         if entry is None:
             run = self.log.read(after)
@@ -202,7 +216,9 @@ class Hub:
         self._flushed_at = 0.0
         self._breaths = 0
 
-    async def channel(self, name: str, fields: Fields | None = None, *, durable: bool = True) -> Channel:
+    async def channel(
+        self, name: str, fields: Fields | None = None, *, durable: bool = True, compacted: bool = False
+    ) -> Channel:
         """Return the channel of a name, making it on first use.
 
         Parameters
@@ -213,6 +229,8 @@ class Hub:
             Which fields of its rows are their key and their time; None leaves them as they are.
         durable
             Whether its log is the engine's, or in memory whatever the engine is. Counts when it is made.
+        compacted
+            Whether its log keeps all until it is compacted. Counts when it is made.
 
         Raises
         ------
@@ -229,7 +247,7 @@ class Hub:
                 )
             # An engine in memory has limits that the user may have set: they count for all channels.
             engine = self.engine if durable or isinstance(self.engine, MemoryEngine) else self._memory
-            log = await engine.open(check_channel(name))
+            log = await engine.open(check_channel(name), compacted=compacted)
             made = Channel(name, log, engine, self, fields or Fields())
             channel = self._channels.setdefault(name, made)
             log.appended = channel.appended

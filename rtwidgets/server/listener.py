@@ -126,13 +126,14 @@ class Server:
         self._asked_tls = tls
         self.draining = False
         options = dict(options or {})
-        for service in services:
+        offered = [each for service in services for each in (service, *service.companions)]
+        for service in offered:
             self._services[service.path] = service(
                 self.hub, seed=seed, options=options.pop(service.name, None)
             )
         if options:
-            offered = ", ".join(sorted(service.name for service in services))
-            raise UsageError(f"options for {', '.join(options)}, but the services are: {offered}")
+            names = ", ".join(sorted(service.name for service in offered))
+            raise UsageError(f"options for {', '.join(options)}, but the services are: {names}")
 
     # Lifetime
 

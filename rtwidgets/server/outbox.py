@@ -122,6 +122,10 @@ class Connection(ServerConnection):
         self.dropped()
         self.abort()
 
+    async def part(self, code: int, reason: str) -> None:
+        """Close it, with as much of a reason as a close frame has room for: 123 bytes (RFC 6455, 5.5)."""
+        await self.close(code, reason.encode()[:123].decode(errors="ignore"))
+
     def abort(self) -> None:
         """Cut the connection, as far as it has come."""
         if self._made:

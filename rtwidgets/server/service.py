@@ -18,7 +18,7 @@ from websockets.exceptions import ConnectionClosed
 
 from rtwidgets.errors import Refused, UsageError
 from rtwidgets.messages import Joined, Left, encode_data
-from rtwidgets.server.hub import Channel, Fields, Hub
+from rtwidgets.server.hub import Channel, Encoder, Fields, Hub
 from rtwidgets.server.limits import PUBLISH_BURST, PUBLISH_RATE, TokenBucket
 from rtwidgets.server.outbox import Connection, Outbox
 from rtwidgets.server.rights import Rights
@@ -96,14 +96,27 @@ class Peer:
         else:
             await self._connection.send(encode_data(data), text=True)
 
-    def follow(self, channel: Channel, *, after: int | None = None) -> None:
-        """Send each message of a channel as a frame of its own, from now on or from after an offset."""
+    def follow(self, channel: Channel, *, after: int | None = None, encoder: Encoder | None = None) -> None:
+        """Send each message of a channel as a frame of its own, from now on or from after an offset.
+
+        An `encoder` takes the place of that, for all that this client follows.
+        """
+        if encoder is not None:
+            self._outbox.encoder = encoder
         self._outbox.follow(channel, channel.log.last if after is None else after)
 
     def join(self, channel: Channel) -> None:
         """Be present in a channel, until the connection ends, where its token allows that."""
-        if self._rights.allows("presence", channel.name):
+        if self.allows("presence", channel):
             self._outbox.join(channel, self.user)
+
+    def allows(self, action: str, channel: Channel) -> bool:
+        """Whether its token allows an action, such as ``"publish"``, on a channel."""
+        return self._rights.allows(action, channel.name)
+
+    async def close(self, code: int, reason: str) -> None:
+        """End the connection, with a reason of which the first 123 bytes are sent."""
+        await self._connection.part(code, reason)
 
     def require(self, action: str, channel: Channel) -> None:
         """Check that its token allows an action, such as ``"publish"``, on a channel.
@@ -145,6 +158,10 @@ class Service:
     """Whether a plain client may connect to its path without any token."""
     durable: bool = True
     """Whether its channels outlast the process where the server's engine lets them."""
+    companions: ClassVar[tuple[type[Service], ...]] = ()
+    """Services that are offered along with it."""
+    compacted: ClassVar[bool] = False
+    """Whether its channels keep all until it compacts them: see `Channel.compact`."""
 
     def __init__(
         self, hub: Hub, *, seed: int | None = None, options: Mapping[str, Any] | None = None
@@ -160,7 +177,8 @@ class Service:
 
     async def channel(self, params: Mapping[str, str]) -> Channel:
         """Return the channel of a path's named parts."""
-        return await self.hub.channel(self.route.channel(params), self.fields, durable=self.durable)
+        name = self.route.channel(params)
+        return await self.hub.channel(name, self.fields, durable=self.durable, compacted=self.compacted)
 
     async def run(self) -> None:
         """Work in the background while the server runs. A failure is reported and stops this service."""
@@ -172,7 +190,7 @@ class Service:
         await self.listen(peer, channel)
 
     async def listen(self, peer: Peer, channel: Channel) -> None:
-        """Publish what a plain client sends, as far as `accept` takes it, until it goes."""
+        """Publish what a plain client sends, as far as `publish` takes it, until it goes."""
         published = TokenBucket(PUBLISH_RATE, PUBLISH_BURST)
         async for message in peer:
             if wait := published.take(asyncio.get_running_loop().time()):
@@ -180,9 +198,35 @@ class Service:
             try:
                 peer.require("publish", channel)
                 data = message if isinstance(message, bytes) else message.encode()
-                await channel.publish(self.accept(msgspec.Raw(data), peer.user))
+                await self.publish(channel, msgspec.Raw(data), peer.user)
             except (Refused, UsageError) as refusal:
                 await peer.send({"type": "error", "message": str(refusal)})
+
+    async def publish(
+        self, channel: Channel, data: msgspec.Raw, user: str, idempotency: str | None = None
+    ) -> int:
+        """Do what a client's publish asks and return the message's offset. As it stands: append what `accept`
+        makes of it.
+
+        Parameters
+        ----------
+        channel
+            One of this service's.
+        data
+            What the client sent, which may not even be JSON.
+        user
+            The name it goes by.
+        idempotency
+            See `Channel.publish`.
+
+        Raises
+        ------
+        Refused
+            When it may not.
+        UsageError
+            When it cannot be published.
+        """
+        return await channel.publish(self.accept(data, user), idempotency=idempotency)
 
     def accept(self, data: msgspec.Raw, user: str) -> object:
         """Return what to append to the log when a client publishes `data`, which may not even be JSON.

@@ -95,9 +95,7 @@ _CLOSING: Mapping[str, int] = {
 
 
 async def _close(connection: Connection, refusal: Refused) -> None:
-    # A close frame has room for 123 bytes (section 5.5 of RFC 6455).
-    reason = refusal.message.encode()[:123].decode(errors="ignore")
-    await connection.close(_CLOSING.get(refusal.code, CloseCode.TRY_AGAIN_LATER), reason)
+    await connection.part(_CLOSING.get(refusal.code, CloseCode.TRY_AGAIN_LATER), refusal.message)
 
 
 def _expire(outbox: Outbox, farewell: bytes) -> None:
@@ -121,6 +119,8 @@ async def plain_session(
     """Let a service talk with a plain client, as long as its token is good."""
 
     def missed(channel: Channel, first: int, last: int) -> None:
+        if channel.log.compacted:
+            return  # nothing is lost: the oldest message stands for all before it
         # The dialect has no word for a gap: a client that cannot be told is better off starting again.
         for name in list(outbox.places):
             outbox.unfollow(name)
@@ -269,6 +269,8 @@ class _Session:
             key=key,
             time=time,
             latest=None if recovered else channel.latest(offset - lost if lost else 0, offset),
+            last=channel.log.last,
+            writable=self._rights.allows("publish", channel.name),
         )
         self._outbox.send(encode(answer))
         self._outbox.follow(channel, offset)
@@ -286,9 +288,8 @@ class _Session:
         channel, service = await self._resolve(message.channel, "publish")
         if wait := self._published.take(asyncio.get_running_loop().time()):
             await asyncio.sleep(wait)  # nothing of this connection is read meanwhile, which slows it down
-        data = service.accept(message.data, self._user)
         try:
-            offset = await channel.publish(data, idempotency=message.idempotency)
+            offset = await service.publish(channel, message.data, self._user, message.idempotency)
         except UsageError as error:
             raise Refused("bad_message", str(error)) from error
         self._outbox.send(encode(Published(message.id, offset)))

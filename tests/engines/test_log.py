@@ -1,6 +1,7 @@
 import gc
 import time as clock
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -126,3 +127,56 @@ def test_times_never_fall(monkeypatch):
     for _ in range(3):
         log.append([b"x"])
     assert log.read(0).times == [100_000.0, 100_000.0, 101_000.0]
+
+
+def test_a_compacted_log_keeps_all():
+    """Whatever its limits say: what is appended, and what is restored."""
+    limits = {"max_messages": 2, "max_bytes": 3, "max_age": 1.0, "compacted": True}
+    log = Log(**limits)
+    for n in range(2_000):
+        log.append([b"%04d" % n], at=n * 1_000_000.0)
+    run = log.read(0, limit=10_000)
+    assert (log.first, log.last, log.size, run.offset, len(run.pieces)) == (1, 2_000, 8_000, 1, 2_000)
+    other = Log(**limits)
+    other.restore(2_000, reversed(list(zip(run.times, run.pieces, strict=True))))
+    assert other.read(0, limit=10_000) == run
+    assert other.size == 8_000
+
+
+def test_compacting_puts_one_message_in_place_of_many():
+    """At the last one's offset and time; later ones stay, and who is behind starts there. So again."""
+    log = Log(compacted=True)
+    for n in range(1, 7):
+        log.append([b"%d" % n], at=n * 1.0)
+    epoch = log.epoch
+    log.compact(3, b"1+2+3")
+    assert (log.first, log.last, log.size, log.epoch) == (3, 6, 8, epoch)
+    for after in (0, 1, 2):
+        assert log.read(after) == (3, [3.0, 4.0, 5.0, 6.0], [b"1+2+3", b"4", b"5", b"6"])
+    assert log.read(3) == (4, [4.0, 5.0, 6.0], [b"4", b"5", b"6"])
+    log.append([b"7"], at=7.0)
+    log.compact(3, b"1-3")
+    log.compact(7, b"1-7")
+    assert log.read(0) == (7, [7.0], [b"1-7"])
+    assert (log.first, log.last, log.size) == (7, 7, 3)
+    assert log.append([b"8"], at=8.0) == 8
+    assert log.read(0).pieces == [b"1-7", b"8"]
+
+
+@pytest.mark.parametrize("upto", [-1, 0, 2, 6])
+def test_only_what_is_there_can_be_compacted(upto):
+    """Neither what was compacted away nor what has not come yet; nothing changes."""
+    log = Log(compacted=True)
+    log.append([b"x"] * 5, at=1.0)
+    log.compact(3, b"first")
+    with pytest.raises(ValueError, match=f"cannot compact messages 3 to 5 up to {upto}"):
+        log.compact(upto, b"no")
+    assert log.read(0) == (3, [1.0] * 3, [b"first", b"x", b"x"])
+
+
+def test_other_logs_cannot_be_compacted():
+    """They would lose the message that stands for all before it."""
+    log = Log()
+    log.append([b"x"])
+    with pytest.raises(ValueError, match="cannot compact"):
+        log.compact(1, b"no")

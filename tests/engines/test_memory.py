@@ -94,3 +94,17 @@ def test_a_url_that_does_not_do_is_refused(url, sentence):
     """With a sentence that says how to write it."""
     with pytest.raises(UsageError, match=re.escape(sentence)):
         open_engine(url)
+
+
+async def test_a_compacted_channel_keeps_all_until_it_is_compacted():
+    """Whatever the engine keeps of others."""
+    engine = MemoryEngine(max_messages=2)
+    log = await engine.open("a", compacted=True)
+    await engine.publish("a", [b"1", b"2", b"3", b"4"])
+    assert log.read(0).pieces == [b"1", b"2", b"3", b"4"]
+    await engine.compact("a", 3, b"1-3")
+    assert (log.read(0).offset, log.read(0).pieces) == (3, [b"1-3", b"4"])
+    assert await engine.open("a") is log
+    await engine.publish("b", [b"1", b"2", b"3"])
+    with pytest.raises(ValueError, match="cannot compact"):
+        await engine.compact("b", 2, b"no")

@@ -4,6 +4,7 @@ import itertools
 import sqlite3
 import subprocess
 import sys
+import threading
 import time as clock
 from contextlib import asynccontextmanager, closing
 
@@ -347,6 +348,219 @@ async def test_a_sweep_that_fails_is_reported(path):
     assert in_file(path, "SELECT count(*) FROM messages") == [(4,)]
 
 
+# Compacted channels
+
+
+async def test_compacting_is_in_order_with_publishing(path):
+    """In one commit and in several: what came before is in the one message, the rest follows it."""
+    async with opened(path) as engine:
+        log = await engine.open("a", compacted=True)
+        commits = engine.statistics().commits
+        answers = await asyncio.gather(
+            engine.publish("a", [b"1", b"2"]),
+            engine.compact("a", 2, b"1-2"),
+            engine.publish("a", [b"3"], idempotency="k"),
+            engine.compact("a", 3, b"1-3"),
+            engine.publish("a", [b"4"]),
+            engine.publish("a", [b"3"], idempotency="k"),
+        )
+        assert answers == [2, None, 3, None, 4, 3]
+        assert engine.statistics() == (commits + 1, 4)
+        assert (log.first, log.last, log.read(0).pieces) == (3, 4, [b"1-3", b"4"])
+        before = everything(log)
+    async with opened(path) as engine:
+        await engine.compact("a", 4, b"1-4")  # without opening it first
+        log = await engine.open("a")
+        assert (log.compacted, log.epoch, everything(log)) == (
+            True,
+            log.epoch,
+            (4, before.times[1:], [b"1-4"]),
+        )
+        assert await engine.publish("a", [b"5"]) == 5
+    assert in_file(path, "SELECT offset, data FROM messages") == [(4, b"1-4"), (5, b"5")]
+
+
+async def test_a_compaction_is_on_the_disk_before_anybody_reads_it(path):
+    """As long as its transaction has not ended the log is as it was."""
+    async with opened(path) as engine:
+        log = await engine.open("a", compacted=True)
+        await engine.publish("a", [b"1", b"2"])
+        held, go = threading.Event(), threading.Event()
+        engine._thread.submit(lambda: held.set() or go.wait(20))
+        await asyncio.to_thread(held.wait, 20)
+        compacting = asyncio.ensure_future(engine.compact("a", 2, b"1-2"))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert log.read(0).pieces == [b"1", b"2"]
+        go.set()
+        await compacting
+        assert log.read(0).pieces == [b"1-2"]
+
+
+@pytest.mark.parametrize("upto", [0, 1, 4])
+async def test_what_is_not_there_cannot_be_compacted(path, upto):
+    """Nor can other channels; nothing changes, and publishes in the same batch land."""
+    async with opened(path) as engine:
+        log = await engine.open("a", compacted=True)
+        await engine.publish("a", [b"1", b"2"])
+        await engine.compact("a", 2, b"1-2")
+        await engine.publish("b", [b"1"])
+        refused, offset, other = await asyncio.gather(
+            engine.compact("a", upto, b"no"),
+            engine.publish("a", [b"3"]),
+            engine.compact("b", 1, b"no"),
+            return_exceptions=True,
+        )
+        assert (type(refused), offset, type(other)) == (ValueError, 3, ValueError)
+        assert log.read(0).pieces == [b"1-2", b"3"]
+    assert in_file(path, "SELECT data FROM messages") == [(b"1-2",), (b"3",), (b"1",)]
+
+
+async def test_a_compaction_that_cannot_be_written_changes_nothing(path):
+    """Neither what is in memory nor the file; it is refused as a publish is, and may be tried again."""
+    async with opened(path) as engine:
+        log = await engine.open("a", compacted=True)
+        await engine.publish("a", [b"1", b"2", b"3"])
+        before = everything(log)
+        in_thread(engine, "PRAGMA max_page_count = 10")
+        with pytest.raises(Refused, match="cannot write") as refused:
+            await engine.compact("a", 2, b"x" * 100_000)
+        assert refused.value.code == "not_stored"
+        assert everything(log) == before
+        assert in_thread(engine, "SELECT data FROM messages") == [(b"1",), (b"2",), (b"3",)]
+        in_thread(engine, "PRAGMA max_page_count = 1000000")
+        await engine.compact("a", 2, b"x" * 100_000)
+        assert log.read(0).pieces == [b"x" * 100_000, b"3"]
+
+
+async def test_nothing_but_compaction_leaves_a_compacted_channel(path, monkeypatch):
+    """However old, many or large its messages are, also while nobody has opened it since a restart."""
+    now = [1_000_000.0]
+    monkeypatch.setattr(clock, "time", lambda: now[0])
+    limits = {"max_messages": 5, "max_bytes": 50, "max_age": 100.0}
+    async with opened(path, **limits) as engine:
+        log = await engine.open("kept", compacted=True)
+        await engine.publish("kept", [b"0123456789"] * 20)
+        await engine.publish("other", [b"x"] * 20)
+        now[0] += 1_000
+        await engine.publish("kept", [b"new"])
+        engine._thread.submit(engine._file._sweep).result()
+        before = everything(log)
+        assert len(before.pieces) == 21
+    count = f"SELECT name, count(*) FROM {JOINED} GROUP BY id"
+    now[0] += 1_000
+    async with opened(path, **limits) as engine:
+        await engine.publish("new", [b"x"])  # the first publish sweeps
+        engine._thread.submit(engine._file._sweep).result()
+        assert in_thread(engine, count) == [("kept", 21), ("new", 1)]
+        log = await engine.open("kept")
+        assert log.compacted
+        assert everything(log) == before
+        await engine.publish("kept", [b"newer"])
+        engine._thread.submit(engine._file._sweep).result()
+        assert in_thread(engine, count) == [("kept", 22), ("new", 1)]
+
+
+async def test_a_channel_of_the_file_may_become_compacted(path):
+    """When it is opened as one; from then on it stays so."""
+    async with opened(path) as engine:
+        await engine.publish("a", [b"1", b"2"])
+        assert not (await engine.open("a", compacted=True)).compacted  # it is in use already
+    async with opened(path) as engine:
+        assert (await engine.open("a", compacted=True)).compacted
+        await engine.compact("a", 2, b"1-2")
+    async with opened(path) as engine:
+        log = await engine.open("a")
+        assert (log.compacted, log.read(0).pieces) == (True, [b"1-2"])
+
+
+async def test_the_file_stays_small_while_it_is_compacted(path, tmp_path):
+    """What compaction frees is used again: with what is beside it, it has less than three times the size of a
+    file that never had more than what is left.
+    """
+    piece = b"x" * 50_000
+    async with opened(path) as engine:
+        await engine.open("a", compacted=True)
+        for _ in range(20):
+            await asyncio.gather(*(engine.publish("a", [b"y" * 40]) for _ in range(500)))
+            await engine.compact("a", (await engine.open("a")).last, piece)
+        size = sum(file.stat().st_size for file in path.parent.glob("logs.db*"))
+    fresh = tmp_path / "fresh.db"
+    async with opened(fresh) as engine:
+        await engine.publish("a", [piece])
+    assert size < 3 * fresh.stat().st_size
+
+
+async def test_a_file_beside_that_cannot_be_emptied_is_reported(path, monkeypatch):
+    """And the compaction is done."""
+    async with opened(path) as engine:
+        log = await engine.open("a", compacted=True)
+        await engine.publish("a", [b"1", b"2"])
+
+        class Connection:
+            def __init__(self, sql):
+                self._sql = sql
+
+            def __getattr__(self, name):
+                return getattr(self._sql, name)
+
+            def __enter__(self):
+                return self._sql.__enter__()
+
+            def __exit__(self, *error):
+                return self._sql.__exit__(*error)
+
+            def execute(self, statement, *values):
+                if "checkpoint" in statement:
+                    raise sqlite3.OperationalError("no room")
+                return self._sql.execute(statement, *values)
+
+        monkeypatch.setattr(engine._file, "sql", Connection(engine._file.sql))
+        await engine.compact("a", 2, b"1-2")
+        assert log.read(0).pieces == [b"1-2"]
+        ((where, error),) = take_errors()
+        assert where.startswith("moving the write-ahead log of")
+        assert str(error) == "no room"
+
+
+VERSION_1 = """
+    CREATE TABLE channels (
+        id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, epoch TEXT NOT NULL,
+        last INTEGER NOT NULL, time REAL NOT NULL
+    );
+    CREATE TABLE messages (
+        channel INTEGER NOT NULL, offset INTEGER NOT NULL, time REAL NOT NULL, data BLOB NOT NULL,
+        PRIMARY KEY (channel, offset)
+    ) WITHOUT ROWID;
+    CREATE TABLE keys (
+        id INTEGER PRIMARY KEY, channel TEXT NOT NULL, key TEXT NOT NULL, last INTEGER NOT NULL
+    );
+    INSERT INTO channels VALUES (1, 'a', 'the epoch', 3, 5.0);
+    INSERT INTO messages VALUES (1, 2, 4.0, x'32'), (1, 3, 5.0, x'33');
+    INSERT INTO keys VALUES (1, 'a', 'k', 2);
+    PRAGMA journal_mode = WAL;
+    PRAGMA user_version = 1;
+"""
+
+
+async def test_a_file_of_version_1_is_gone_on_with(path):
+    """All that it has is there, nothing in it is compacted, and it is of the present version afterwards."""
+    with closing(sqlite3.connect(path)) as sql:
+        sql.executescript(VERSION_1 + f"PRAGMA application_id = {sqlite_file.APPLICATION_ID};")
+    for last in (4, 5):
+        async with opened(path, max_age=float("inf")) as engine:
+            assert await engine.publish("a", [b"2"], idempotency="k") == 2
+            log = await engine.open("a")
+            assert (log.epoch, log.first, log.compacted) == ("the epoch", 2, False)
+            assert log.read(0).pieces[:2] == [b"2", b"3"]
+            assert await engine.publish("a", [b"4"]) == last
+            new = await engine.open("b", compacted=True)
+            await engine.publish("b", [b"1"])
+            await engine.compact("b", new.last, b"all")
+    assert in_file(path, "PRAGMA user_version") == [(2,)]
+    assert in_file(path, "SELECT name, compacted FROM channels") == [("a", 0), ("b", 1)]
+
+
 # Errors while it runs
 
 
@@ -407,7 +621,7 @@ async def test_a_publish_that_cannot_be_written_does_not_harm_others(path):
 async def test_closing_writes_what_waits(path):
     """Afterwards there is no more publishing, and closing again does nothing."""
     engine = SqliteEngine(path)
-    answers = [engine._submit("a", [b"%d" % n]) for n in range(50)]
+    answers = [engine._submit(sqlite_file.Request("a", [b"%d" % n])) for n in range(50)]
     other = asyncio.create_task(engine.close())
     await engine.close()
     await other
@@ -509,7 +723,7 @@ async def test_files_that_are_not_ours_are_refused(path):
     path.unlink()
     await SqliteEngine(path).close()
     in_file(path, f"PRAGMA user_version = {sqlite_file.SCHEMA_VERSION + 1}")
-    with pytest.raises(UsageError, match=r"version 2 of the file; this one knows 1\): update rtwidgets"):
+    with pytest.raises(UsageError, match=r"version 3 of the file; this one knows 2\): update rtwidgets"):
         SqliteEngine(path)
 
     in_file(path, f"PRAGMA user_version = {sqlite_file.SCHEMA_VERSION}")

@@ -173,3 +173,61 @@ def test_kill_9_loses_nothing_that_was_acknowledged(tmp_path):
     assert publishers.found > KILLS / 3
     assert publishers.recovered
     assert sum(map(len, publishers.landed)) > 10 * KILLS
+
+
+# Says each offset that it is told, and compacts now and then; the one message says how far it stands for all.
+COMPACTOR = """
+import asyncio, itertools, sys
+from rtwidgets.engines import SqliteEngine
+
+async def live():
+    engine = SqliteEngine(sys.argv[1])
+    log = await engine.open("a", compacted=True)
+    while True:
+        offset = await engine.publish("a", [b"%d" % (log.last + 1)])
+        print("published", offset, flush=True)
+        if offset % 5 == 0:
+            upto = offset - 2
+            compacting = engine.compact("a", upto, b"all %d " % upto + b"x" * 50_000)
+            await asyncio.gather(compacting, engine.publish("a", [b"%d" % (log.last + 1)]))
+            print("compacted", upto, flush=True)
+
+asyncio.run(live())
+"""
+
+
+def test_kill_9_leaves_a_compaction_done_or_not_begun(tmp_path):
+    """However often and whenever: the messages are there or the one for them, and no hole."""
+    path = tmp_path / "logs.db"
+    draw = random.Random(SEED)
+    told, compacted = 0, 0
+    for _ in range(15):
+        process = subprocess.Popen(
+            [sys.executable, "-c", COMPACTOR, str(path)], stdout=subprocess.PIPE, text=True
+        )
+        try:
+            for _ in range(draw.randrange(1, 40)):
+                word, number = process.stdout.readline().split()
+                told = max(told, int(number))
+                compacted = int(number) if word == "compacted" else compacted
+            time.sleep(draw.uniform(0.0, 0.005))
+        finally:
+            process.kill()
+            rest, _ = process.communicate()
+        for line in rest.splitlines(keepends=True):
+            if line.endswith("\n"):
+                word, number = line.split()
+                told = max(told, int(number))
+                compacted = int(number) if word == "compacted" else compacted
+
+        with closing(sqlite3.connect(path)) as sql:
+            rows = sql.execute("SELECT offset, data FROM messages ORDER BY offset").fetchall()
+            ((last,),) = sql.execute("SELECT last FROM channels").fetchall()
+            assert sql.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        first = rows[0][0]
+        assert [offset for offset, _ in rows] == list(range(first, last + 1))
+        assert last >= told
+        assert first >= max(compacted, 1)
+        assert rows[0][1].split()[:2] == ([b"all", b"%d" % first] if first > 1 else [b"1"])
+        assert [data for _, data in rows[1:]] == [b"%d" % offset for offset, _ in rows[1:]]
+    assert compacted

@@ -158,3 +158,32 @@ async def test_a_name_is_present_once():
     channel.leave(two)
     assert watcher.told == [Joined("a", "ada"), Left("a", "ada"), Joined("a", "eve"), Left("a", "eve")]
     assert channel.members == []
+
+
+async def test_a_channel_may_be_compacted(tmp_path):
+    """In the engine's log and in one in memory: it keeps all, and one message takes the place of many."""
+    engine = SqliteEngine(tmp_path / "log.db", max_messages=2)
+    hub = Hub(engine)
+    for name, durable in (("a", True), ("b", False)):
+        channel = await hub.channel(name, durable=durable, compacted=True)
+        channel.log.max_messages = 2
+        await channel.publish_many([1, 2, 3, 4])
+        assert channel.log.first == 1
+        await channel.compact(3, b"[1,2,3]")
+        assert channel.encoded(shape, 0) == (b"3:[1,2,3],4", 4)
+        with pytest.raises(ValueError, match="cannot compact"):
+            await channel.compact(2, b"no")
+    other = await hub.channel("c")
+    assert not other.log.compacted
+    await engine.close()
+
+
+async def test_what_was_encoded_goes_stale_when_a_channel_is_compacted():
+    """Also at the very offset that the one message takes, and when nobody waits for it any more."""
+    channel = await Hub(MemoryEngine()).channel("a", compacted=True)
+    await channel.publish_many([1, 2, 3])
+    assert channel.encoded(shape, 1) == (b"2:2,3", 3)
+    await channel.compact(2, b"[1,2]")
+    assert channel.encoded(shape, 1) == (b"2:[1,2],3", 3)
+    channel.log.compact(2, b"[12]")
+    assert channel.encoded(shape, 1) == (b"2:[12],3", 3)

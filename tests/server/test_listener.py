@@ -143,7 +143,10 @@ async def test_what_is_no_websocket_is_told(extra):
     """A browser's address line gets a sentence, with the paths."""
     async with Server(ALL) as server:
         status, body = await raw(server, f"GET / HTTP/1.1\r\nHost: x\r\n{extra}\r\n".encode())
-        assert (status, body) == (426, "WebSockets only, at: /echo, /ws, /prices, /chat/{room}, /accounts\n")
+        assert (status, body) == (
+            426,
+            "WebSockets only, at: /echo, /ws, /prices, /chat/{room}, /accounts, /documents/{name}, /documents/{name}/awareness, /yjs/{name}\n",
+        )
 
 
 @pytest.mark.parametrize("path", ["/echo", "/prices"])

@@ -8,7 +8,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 
 from rtwidgets.messages import Cursor, Gap, Messages, Subscribe, Subscribed, encode
-from rtwidgets.server import Server, outbox, session
+from rtwidgets.server import Server, Service, outbox, session
 from rtwidgets.services import Chat, service
 from tests.talking import dial, dial_v1, eventually, upgrade
 
@@ -29,6 +29,12 @@ async def ticks(channel):
 @service("/other")
 async def other(channel):
     """Filled by the tests."""
+
+
+class Kept(Service):
+    """Has a compacted channel; filled by the tests."""
+
+    name, path, compacted = "kept", "/kept", True
 
 
 async def stalled(server, path, *headers):
@@ -192,6 +198,53 @@ async def test_a_plain_reader_that_falls_behind_is_closed(patient):
         assert len(seen) < published
         assert caught.value.rcvd.code == 1013
         assert f"messages {len(seen) + 1} to" in caught.value.rcvd.reason
+
+
+async def test_a_plain_reader_behind_a_compaction_goes_on(patient):
+    """It is sent the one message in place of those that it has not read, then what came after, and stays."""
+    async with Server([Kept]) as server:
+        channel = await server.hub.channel("kept", compacted=Kept.compacted)
+        async with dial(server, "/kept", max_queue=1) as client:
+            await eventually(lambda: channel.followers)
+            [box] = channel.followers
+            while not box.connection.paused:
+                await channel.publish({"n": channel.log.last + 1, "text": "x" * 1_000})
+                await asyncio.sleep(0)
+            await channel.publish_many({"n": channel.log.last + n} for n in range(1, 101))
+            upto = channel.log.last - 50
+            sent = box.places["kept"].after
+            assert sent < upto
+            await channel.compact(upto, b'{"n":"all"}')
+            await channel.publish({"n": "end"})
+            seen = [json.loads(await client.recv())["n"]]
+            while seen[-1] != "end":
+                seen.append(json.loads(await client.recv())["n"])
+            at = seen.index("all")
+            assert sent <= at < upto
+            assert seen == [*range(1, at + 1), "all", *range(upto + 1, upto + 51), "end"]
+            await client.ping()
+            await channel.publish({"n": "more"})
+            assert json.loads(await client.recv()) == {"n": "more"}
+
+
+async def test_a_reader_of_the_dialect_behind_a_compaction_is_told_a_gap(patient):
+    """It lacks the rows one by one, and may not know what the one message stands for."""
+    async with Server([Kept]) as server, dial_v1(server, max_queue=1) as client:
+        channel = await server.hub.channel("kept", compacted=Kept.compacted)
+        await client.subscribe("kept")
+        [box] = channel.followers
+        while not box.connection.paused:
+            await channel.publish_many(["x" * 10_000] * 10)
+            await asyncio.sleep(0)
+        await channel.publish_many(["y"] * 100)
+        upto = channel.log.last
+        await channel.compact(upto, b'"all"')
+        at = 0
+        while not isinstance(message := await client.hear(), Gap):
+            assert message.offset == at + 1
+            at += message.count
+        assert (message.first, message.last) == (at + 1, upto - 1)
+        assert await client.rows(1) == [(upto, "all")]
 
 
 async def test_channels_of_one_connection_take_turns(patient):

@@ -2,7 +2,7 @@ import pytest
 
 from rtwidgets.engines import MemoryEngine
 from rtwidgets.errors import UsageError
-from rtwidgets.server import Hub
+from rtwidgets.server import Hub, Service
 from rtwidgets.server.service import Route
 from rtwidgets.services import BUILT_IN, Chat, Echo, Prices, choose, service
 
@@ -78,3 +78,14 @@ def test_what_a_service_of_ones_own_may_look_like():
             service(path)
     with pytest.raises(UsageError, match="async def plain"):
         service("/temperatures")(plain)
+
+
+async def test_a_service_says_whether_its_channels_are_compacted():
+    """The channel is made as it says."""
+
+    class Kept(Service):
+        name, path, compacted = "kept", "/kept/{name}", True
+
+    hub = Hub(MemoryEngine())
+    assert (await Kept(hub).channel({"name": "a"})).log.compacted
+    assert not (await Chat(hub).channel({"room": "a"})).log.compacted

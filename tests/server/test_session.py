@@ -5,6 +5,7 @@ import msgspec
 import pytest
 from websockets.exceptions import ConnectionClosed
 
+from rtwidgets.errors import UsageError
 from rtwidgets.messages import (
     MAX_MESSAGE,
     Cursor,
@@ -21,7 +22,7 @@ from rtwidgets.messages import (
     Unsubscribe,
     encode_data,
 )
-from rtwidgets.server import Server
+from rtwidgets.server import Server, Service
 from rtwidgets.services import BUILT_IN, Chat, Prices, service
 from tests.talking import dial, dial_v1, eventually
 
@@ -55,7 +56,9 @@ async def test_from_now_on(server):
     """With no cursor a subscriber gets what comes after its subscription, and is told the fields."""
     async with server, dial_v1(server) as client:
         log = await fill(server, 5)
-        assert await client.subscribe("notes") == Subscribed(1, "notes", log.epoch, 5, True, 0, "who", "when")
+        assert await client.subscribe("notes") == Subscribed(
+            1, "notes", log.epoch, 5, True, 0, "who", "when", last=5
+        )
         await fill(server, 2, first=6)
         assert await client.rows(2) == [(6, {"n": 6}), (7, {"n": 7})]
 
@@ -86,6 +89,7 @@ async def test_resuming(server, kept, epoch, offset, expected):
         log = await fill(server, 10)
         answer = await client.subscribe("notes", Cursor(log.epoch if epoch == "same" else epoch, offset))
         assert (answer.offset, answer.recovered, answer.lost) == expected
+        assert answer.last == 10
         rows = await client.rows(10 - answer.offset) if answer.offset < 10 else []
         assert [offset for offset, _ in rows] == list(range(answer.offset + 1, 11))
         await fill(server, 1, first=11)
@@ -217,6 +221,32 @@ async def test_what_is_no_chat_message(server, data):
         answer = await client.hear()
         assert (answer.id, answer.code) == (9, "bad_message")
         assert (await server.hub.channel("chat/a")).log.last == 0
+
+
+class Loud(Service):
+    """Does something of its own with what clients publish."""
+
+    name, path = "loud", "/loud"
+
+    async def publish(self, channel, data, user, idempotency=None):
+        text = msgspec.json.decode(data)
+        if not isinstance(text, str):
+            raise UsageError("send text")
+        return await channel.publish(f"{text.upper()} {user[:5]} {idempotency}")
+
+
+async def test_a_service_may_publish_in_its_own_way():
+    """It is asked for clients of both dialects, and what it cannot take is told to them."""
+    async with Server([Loud]) as server, dial(server, "/loud") as plain, dial_v1(server) as client:
+        await client.say(Publish(1, "loud", msgspec.Raw(b'"hi"'), "key"))
+        assert await client.hear() == Published(1, 1)
+        await client.say(Publish(2, "loud", msgspec.Raw(b"5")))
+        assert await client.hear() == Error("bad_message", "send text", 2)
+        assert await hear(plain) == "HI guest key"
+        await plain.send('"ho"')
+        assert await hear(plain) == "HO guest None"
+        await plain.send("5")
+        assert await hear(plain) == {"type": "error", "message": "send text"}
 
 
 # Presence
