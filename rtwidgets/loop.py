@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import logging
 import threading
 from collections import deque
@@ -17,7 +18,7 @@ from typing import Any, TypeVar
 
 from rtwidgets.errors import Closed, RtError, UsageError
 
-__all__ = ["Lease", "aside", "lease", "peek_errors", "report", "supervise", "take_errors"]
+__all__ = ["Bell", "Lease", "aside", "lease", "peek_errors", "report", "supervise", "take_errors"]
 
 T = TypeVar("T")
 
@@ -79,6 +80,34 @@ async def aside(function: Callable[[], T], where: str) -> T:
 
     threading.Thread(target=run, name=f"{where} for rtwidgets", daemon=True).start()
     return await asyncio.wrap_future(future)
+
+
+class Bell:
+    """Wakes those who wait, on whichever loop, for something to come about. Rung from any thread."""
+
+    def __init__(self) -> None:
+        self._wakers: set[Callable[[], object]] = set()
+
+    def ring(self) -> None:
+        """Have those who wait look again."""
+        for waker in tuple(self._wakers):
+            waker()
+
+    async def wait(self, reached: Callable[[], bool]) -> None:
+        """Wait until something is so; it is looked at whenever the bell rings, on the thread that rings."""
+        loop, event = asyncio.get_running_loop(), asyncio.Event()
+
+        def waker() -> None:
+            if reached():
+                with contextlib.suppress(RuntimeError):  # the loop of whoever waited was closed meanwhile
+                    loop.call_soon_threadsafe(event.set)
+
+        self._wakers.add(waker)
+        try:
+            if not reached():
+                await event.wait()
+        finally:
+            self._wakers.discard(waker)
 
 
 class Lease:

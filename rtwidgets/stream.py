@@ -7,7 +7,6 @@ the background loop.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -19,7 +18,7 @@ from rtwidgets.checks import is_count
 from rtwidgets.client import Change, ChannelSource, Missing, Source, State
 from rtwidgets.errors import Closed, ConnectError, UsageError, WaitTimeout
 from rtwidgets.frames import Bars, LiveFrame
-from rtwidgets.loop import lease, peek_errors, report
+from rtwidgets.loop import Bell, lease, peek_errors, report
 from rtwidgets.widgets import Candles, Chart, Depth, Histogram, LatestBars, Line, Plot, Table
 
 __all__ = ["Chat", "Stream"]
@@ -42,8 +41,8 @@ class Stream:
         self._states: list[Change] | None = None  # once stopped: the link may go on for others
         self._stopping = threading.Lock()
         self._charts: dict[tuple[object, ...], Plot | Table] = {}
-        self._wakers: set[Callable[[], object]] = set()
-        self._unsubscribe = self.frame.on_change(self._wake)
+        self._bell = Bell()
+        self._unsubscribe = self.frame.on_change(self._bell.ring)
         self._lease.call(source.link.ended.add_done_callback, self._ended)
 
     def __repr__(self) -> str:
@@ -220,7 +219,7 @@ class Stream:
             self._lease.run(self._source.close(), timeout=5.0)
         finally:
             self._unsubscribe()
-            self._wake()
+            self._bell.ring()
             self._lease.release()
 
     # Widgets
@@ -302,27 +301,11 @@ class Stream:
         """Wake who waits; a connection that is lost for good is nothing to be silent about."""
         if (error := link.result()) is not None and not self._stopped:
             report(f"stream {self.name}", error)
-        self._wake()
-
-    def _wake(self) -> None:
-        for waker in tuple(self._wakers):
-            waker()
+        self._bell.ring()
 
     async def _changed(self, reached: Callable[[], bool]) -> None:
-        """Wait, on whichever loop this runs, until something is reached or the stream has ended."""
-        loop, event = asyncio.get_running_loop(), asyncio.Event()
-
-        def waker() -> None:
-            if reached() or self.state is State.CLOSED:
-                with contextlib.suppress(RuntimeError):  # the loop of whoever waited was closed meanwhile
-                    loop.call_soon_threadsafe(event.set)
-
-        self._wakers.add(waker)
-        try:
-            if not reached() and self.state is not State.CLOSED:
-                await event.wait()
-        finally:
-            self._wakers.discard(waker)
+        """Wait until something is reached or the stream has ended."""
+        await self._bell.wait(lambda: reached() or self.state is State.CLOSED)
 
     async def _arrived(self, rows: int, timeout: float | None) -> pd.DataFrame:
         frame = self.frame

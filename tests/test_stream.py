@@ -134,7 +134,7 @@ def test_a_wait_ends_when_the_stream_stops(kernel):
     threads = [threading.Thread(target=target) for target in (wait, wait, wait_async)]
     for thread in threads:
         thread.start()
-    until(lambda: len(stream._wakers) == 3)
+    until(lambda: len(stream._bell._wakers) == 3)
     stream.stop()
     for thread in threads:
         thread.join(20)
@@ -177,7 +177,7 @@ def test_iteration_in_another_loop_yields_everything_once(kernel):
     thread.join(20)
     assert not thread.is_alive()
     assert seen == list(range(200))
-    assert not stream._wakers
+    assert not stream._bell._wakers
 
 
 def test_a_waiter_whose_loop_is_gone_hurts_nobody(kernel):
@@ -187,13 +187,13 @@ def test_a_waiter_whose_loop_is_gone_hurts_nobody(kernel):
     iterator = stream.__aiter__()
     task = loop.create_task(iterator.__anext__())
     loop.run_until_complete(asyncio.sleep(0.01))
-    waker = next(iter(stream._wakers))
+    waker = next(iter(stream._bell._wakers))
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         loop.run_until_complete(task)
     loop.run_until_complete(loop.shutdown_asyncgens())
     loop.close()
-    stream._wakers.add(waker)  # as if the rows came just then
+    stream._bell._wakers.add(waker)  # as if the rows came just then
     kernel.publish({"n": 1})
     assert len(stream.wait()) == 1
 

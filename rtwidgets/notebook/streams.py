@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 import threading
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -14,20 +13,18 @@ from rtwidgets.client import (
     Foreign,
     ForeignSource,
     Intake,
-    Multiplex,
     Records,
     Source,
     State,
     Subscription,
-    pinned,
-    trusting,
 )
 from rtwidgets.client.accounts import Login
 from rtwidgets.errors import UsageError
 from rtwidgets.frames import LiveFrame
 from rtwidgets.loop import lease
-from rtwidgets.messages import MAX_USER, Subscribed, check_channel
-from rtwidgets.notebook.servers import RunningServer, Servers
+from rtwidgets.messages import MAX_USER, Subscribed
+from rtwidgets.notebook.places import Place, Places
+from rtwidgets.notebook.servers import RunningServer
 from rtwidgets.stream import Chat, Stream
 
 __all__ = ["Streams"]
@@ -55,32 +52,19 @@ class _Wanted(NamedTuple):
         return f"_Wanted({self.name!r})"  # tokens and headers may not get into a log
 
 
-class _Place(NamedTuple):
-    """A channel, and where it is."""
-
-    channel: str
-    url: str
-    token: str | AskForToken | None
-    ca: str | None
-
-    def __repr__(self) -> str:
-        return f"_Place({self.channel!r})"  # likewise
-
-
 class Streams:
     """The streams of this kernel.
 
     Parameters
     ----------
-    servers
-        Where a channel is looked for when no server is named.
+    places
+        Where channels are found.
     """
 
-    def __init__(self, servers: Servers) -> None:
-        self._servers = servers
+    def __init__(self, places: Places) -> None:
+        self._places = places
         self._lock = threading.RLock()
         self._streams: dict[object, tuple[Stream, tuple[object, ...]]] = {}
-        self._shared: dict[_Place, list[Multiplex]] = {}
 
     @property
     def streams(self) -> list[Stream]:
@@ -196,7 +180,7 @@ class Streams:
             ca,
         )
         if channel.startswith(("ws://", "wss://")):
-            context = self._trust(channel, ca)
+            context = self._places.trust(channel, ca)
             if server is not None or token is not None:
                 raise UsageError(
                     "server= and token= go with a channel's name; "
@@ -220,7 +204,7 @@ class Streams:
             return intake(key or answer.key, time or answer.time)
 
         intake(key, time)  # so that what does not hold together is an error here and not in the background
-        place = self._place(channel, server, token, ca)
+        place = self._places.place(channel, server, token, ca)
         wanted = _Wanted(Stream, name or (channel, place.url), name or channel, (*place, *arguments))
         return self._open(wanted, lambda: self._follow(place, make, history=history))
 
@@ -257,7 +241,7 @@ class Streams:
         def make(answer: Subscribed) -> Intake:
             return Intake(LiveFrame(max_rows, key="user", time="time", schema=schema))
 
-        place = self._place(f"chat/{room}", server, token, ca)
+        place = self._places.place(f"chat/{room}", server, token, ca)
         called = f"chat/{room} as {name}"
         wanted = _Wanted(Chat, (place.channel, place.url, called), called, (*place, max_rows))
         stream = self._open(wanted, lambda: self._follow(place, make, user=name))
@@ -291,16 +275,15 @@ class Streams:
         NotRunning
             When no server is named and none runs here.
         """
-        if not isinstance(server, str):
-            server = (server or self._servers.newest()).url
-        return Login(server, user, password, trust=self._trust(server, ca))
+        url = self._places.url(server)
+        return Login(url, user, password, trust=self._places.trust(url, ca))
 
     def forget(self) -> list[Stream]:
         """Forget every stream and return them; somebody has to stop them."""
         with self._lock:
             streams = self.streams
             self._streams.clear()
-            self._shared.clear()
+            self._places.forget()
         return streams
 
     def _open(self, wanted: _Wanted, make: Callable[[], Coroutine[Any, Any, Source]]) -> Stream:
@@ -338,46 +321,15 @@ class Streams:
         running = stream is not None and stream.state is not State.CLOSED
         return stream if running and arguments == wanted.arguments else None
 
-    def _trust(self, url: str, ca: str | None) -> Callable[[], ssl.SSLContext | None]:
-        """Return what finds, for each new connection to a URL, what its certificate is checked with."""
-        if ca is not None and not url.startswith("wss://"):
-            raise UsageError(f"ca={ca!r} goes with a URL that begins with wss://")
-        given = None if ca is None else trusting(ca)
-        parts = urlsplit(url)
-        origin = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
-
-        def trust() -> ssl.SSLContext | None:
-            for server in self._servers.alive():  # one that was started anew has a new certificate
-                if server.certificate is not None and server.url == origin:
-                    return pinned(server.certificate)
-            return given
-
-        return trust
-
-    def _place(
-        self,
-        channel: str,
-        server: str | RunningServer | None,
-        token: str | AskForToken | None,
-        ca: str | None,
-    ) -> _Place:
-        if channel.startswith("/") and channel.strip("/"):
-            raise UsageError(f"{channel!r} is a path: the channel is {channel.strip('/')!r}")
-        check_channel(channel)
-        if isinstance(server, str):
-            return _Place(channel, server, token, ca)
-        server = server or self._servers.newest()
-        return _Place(channel, server.url, token or server.token, ca)
-
     async def _follow(
         self,
-        place: _Place,
+        place: Place,
         make: Callable[[Subscribed], Intake],
         *,
         history: bool = True,
         user: str | None = None,
     ) -> Source:
-        multiplex = self._multiplex(place, shared=user is None)
+        multiplex = self._places.multiplex(place, shared=user is None)
         source = ChannelSource(multiplex, Subscription(place.channel, history=history), make)
         try:
             await multiplex.subscribe(source, user=user)
@@ -386,15 +338,3 @@ class Streams:
                 await multiplex.close()
             raise
         return source
-
-    def _multiplex(self, place: _Place, *, shared: bool) -> Multiplex:
-        """Return a connection on which nobody follows the channel yet; runs on the background loop."""
-        kept = self._shared.setdefault(place._replace(channel=""), [])
-        kept[:] = [multiplex for multiplex in kept if multiplex.link.state is not State.CLOSED]
-        for multiplex in kept if shared else []:
-            if place.channel not in multiplex.channels:
-                return multiplex
-        multiplex = Multiplex(place.url, place.token, trust=self._trust(place.url, place.ca))
-        if shared:  # who is present in a room has a connection of its own
-            kept.append(multiplex)
-        return multiplex

@@ -100,7 +100,7 @@ def test_another_token_takes_the_place_of_a_stream(rt):
     assert (one.state, two.state) == (State.CLOSED, State.OPEN)
     assert rt.streams.streams == [two]
     assert server.token not in repr(rt.streams._streams)
-    assert server.token not in repr(rt.streams._shared)
+    assert server.token not in repr(rt.streams._places._shared)
 
 
 # Encryption
