@@ -102,7 +102,7 @@ docs: $(VENV)/.installed-docs
 
 .PHONY: clean
 clean:
-	@rm -rf $(VENV) build dist site tests/peers/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+	@rm -rf $(VENV) build dist site js/node_modules rtwidgets/widgets/static tests/peers/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis \
 		.import_linter_cache
 
 # --- Set-up -------------------------------------------------------------------
@@ -116,7 +116,9 @@ $(VENV)/.made:
 
 comma := ,
 
-$(VENV)/.installed-%: pyproject.toml constraints.txt $(VENV)/.made
+# Installing builds the document editor too, of what is in js/.
+$(VENV)/.installed-%: pyproject.toml constraints.txt hatch_build.py js/package.json js/build.mjs js/editor.js $(VENV)/.made
+	$(call ensure,command -v node && command -v npm,nodejs npm,the document editor)
 	@echo "Installing rtwidgets[$(EXTRAS_$*)] into $(VENV)"
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[$(EXTRAS_$*)]'
 	@touch $@

@@ -18,9 +18,21 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from rtwidgets.documents import Document
     from rtwidgets.errors import RtError
     from rtwidgets.frames import LiveFrame
-    from rtwidgets.notebook.face import chat, connect, dashboard, health, login, serve, service, status, stop
+    from rtwidgets.notebook.face import (
+        chat,
+        connect,
+        dashboard,
+        document,
+        health,
+        login,
+        serve,
+        service,
+        status,
+        stop,
+    )
     from rtwidgets.notebook.servers import RunningServer
     from rtwidgets.stream import Chat, Stream
     from rtwidgets.widgets import Status
@@ -29,6 +41,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Chat",
+    "Document",
     "LiveFrame",
     "RtError",
     "RunningServer",
@@ -37,6 +50,7 @@ __all__ = [
     "chat",
     "connect",
     "dashboard",
+    "document",
     "health",
     "login",
     "serve",
@@ -47,13 +61,14 @@ __all__ = [
 
 _HOMES = {
     "Chat": "rtwidgets.stream",
+    "Document": "rtwidgets.documents",
     "LiveFrame": "rtwidgets.frames",
     "RtError": "rtwidgets.errors",
     "RunningServer": "rtwidgets.notebook.servers",
     "Status": "rtwidgets.widgets",
     "Stream": "rtwidgets.stream",
 } | dict.fromkeys(
-    ["chat", "connect", "dashboard", "health", "login", "serve", "service", "status", "stop"],
+    ["chat", "connect", "dashboard", "document", "health", "login", "serve", "service", "status", "stop"],
     "rtwidgets.notebook.face",
 )
 

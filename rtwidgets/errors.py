@@ -15,8 +15,12 @@
     │   ├── Forbidden             the server refuses this Origin
     │   └── NotFound              the server has no such path or channel
     ├── Refused                   the server understood a request and said no
+    ├── ProtocolError             bytes from a peer that are no message of its protocol
+    ├── BadUpdate                 bytes that are no update of a document
+    ├── DocumentLost              a document that the server has lost and begun anew
     ├── Closed                    the stream or server was stopped
     ├── WaitTimeout               rows that did not come in time (also a TimeoutError)
+    ├── TextTimeout               a document that did not become what was waited for (also a TimeoutError)
     └── BackgroundErrors          what went wrong out of sight since the last look
 """
 
@@ -26,17 +30,21 @@ from collections.abc import Sequence
 
 __all__ = [
     "BackgroundErrors",
+    "BadUpdate",
     "ChannelNameError",
     "Closed",
     "ConnectError",
+    "DocumentLost",
     "Forbidden",
     "NotFound",
     "NotRunning",
     "PortInUse",
+    "ProtocolError",
     "Refused",
     "RtError",
     "SchemaError",
     "ServeError",
+    "TextTimeout",
     "Unauthorized",
     "Unreachable",
     "UsageError",
@@ -139,6 +147,64 @@ class Refused(RtError):
         return self.message
 
 
+class ProtocolError(RtError):
+    """Bytes from a peer that are no message of its protocol.
+
+    Attributes
+    ----------
+    reason
+        What was wrong with them.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"not a y-websocket message: {self.reason}; the other side must speak y-protocols 1"
+
+
+class BadUpdate(RtError):
+    """Bytes that are no update of a document, or one that cannot be merged into it.
+
+    Attributes
+    ----------
+    missing
+        Whether it builds on others that are not here.
+    """
+
+    def __init__(self, reason: str, *, missing: bool = False) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.missing = missing
+
+    def __str__(self) -> str:
+        return f"the update of the document was not taken: {self.reason}"
+
+
+class DocumentLost(RtError):
+    """A document that the server has lost and begun anew.
+
+    Attributes
+    ----------
+    name
+        The document's.
+    text
+        What its copy here had.
+    """
+
+    def __init__(self, name: str, text: str) -> None:
+        super().__init__(name, text)
+        self.name = name
+        self.text = text
+
+    def __str__(self) -> str:
+        return (
+            f"the server has lost document {self.name!r} and begun it anew; what it was here "
+            f"({len(self.text)} characters) is kept in .discarded"
+        )
+
+
 class Closed(RtError):
     """The stream or server was stopped."""
 
@@ -162,6 +228,19 @@ class WaitTimeout(RtError, TimeoutError):
 
     def __str__(self) -> str:
         return f"{self.name}: {self.came} of {self.wanted} rows came in {self.timeout:g} s ({self.hint})"
+
+
+class TextTimeout(RtError, TimeoutError):
+    """A document that did not become what was waited for in time."""
+
+    def __init__(self, name: str, timeout: float, hint: str) -> None:
+        super().__init__(name, timeout, hint)
+        self.name = name
+        self.timeout = timeout
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.name}: the text did not become what was waited for in {self.timeout:g} s ({self.hint})"
 
 
 class BackgroundErrors(RtError):

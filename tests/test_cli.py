@@ -152,7 +152,10 @@ def test_serve_logs_the_line_to_connect_with(run):
     server = run("serve", "--seed", "1")
     line = r'rt\.connect\("prices", server="(ws://127\.0\.0\.1:\d+)", token="(.+)"\)'
     url, token = server.seen(line, server.err).groups()
-    server.seen(rf"serving at {url}: /echo, /ws, /prices, /chat/\{{room\}}, /accounts$", server.err)
+    server.seen(
+        rf"serving at {url}: /echo, /ws, /prices, /chat/\{{room\}}, /accounts, /documents/\{{name\}}, /documents/\{{name\}}/awareness, /yjs/\{{name\}}$",
+        server.err,
+    )
     server.seen(rf"token: {re.escape(token)}$", server.err)
     with connect(f"{url}/echo?token={token}", proxy=None) as client:
         client.send("hello")
@@ -322,7 +325,11 @@ def test_serve_with_options(run):
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["nonsense"], 2, "there is no service 'nonsense'; there is: echo, ws, prices, chat, accounts"),
+        (
+            ["nonsense"],
+            2,
+            "there is no service 'nonsense'; there is: echo, ws, prices, chat, accounts, documents",
+        ),
         (["--open", "--host", "0.0.0.0"], 1, "an open server answers this machine only"),
         (["--open", "--token", "t"], 2, "leave one of --open and --token out"),
         (["--rate", "0"], 2, "options of 'prices'"),

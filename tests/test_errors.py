@@ -31,6 +31,7 @@ def test_the_tree_in_the_docstring_is_the_tree():
         ),
         (errors.Unreachable("ws://h", "nobody"), "cannot connect to ws://h: nobody"),
         (errors.Refused("read_only", "no messages"), "no messages"),
+        (errors.ProtocolError("5 bytes follow"), "not a y-websocket message: 5 bytes follow"),
         (errors.WaitTimeout("prices", 3, 10, 2.0, "open"), "prices: 3 of 10 rows came in 2 s (open)"),
         (
             errors.BackgroundErrors([("a", ValueError("b"))]),

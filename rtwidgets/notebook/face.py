@@ -4,12 +4,24 @@ from __future__ import annotations
 
 from rtwidgets.notebook.running import running
 
-__all__ = ["chat", "connect", "dashboard", "health", "login", "serve", "service", "status", "stop"]
+__all__ = [
+    "chat",
+    "connect",
+    "dashboard",
+    "document",
+    "health",
+    "login",
+    "serve",
+    "service",
+    "status",
+    "stop",
+]
 
 serve = running.servers.serve
 service = running.servers.service
 connect = running.streams.connect
 chat = running.streams.chat
+document = running.documents.open
 status = running.status
 dashboard = running.dashboard
 login = running.streams.login

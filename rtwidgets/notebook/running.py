@@ -11,6 +11,8 @@ import ipywidgets
 from rtwidgets.checks import is_count
 from rtwidgets.errors import BackgroundErrors, Closed, UsageError, WaitTimeout
 from rtwidgets.loop import report, take_errors
+from rtwidgets.notebook.documents import Documents
+from rtwidgets.notebook.places import Places
 from rtwidgets.notebook.servers import Servers
 from rtwidgets.notebook.streams import Streams
 from rtwidgets.stream import Stream
@@ -28,7 +30,9 @@ class Running:
 
     def __init__(self) -> None:
         self.servers = Servers()
-        self.streams = Streams(self.servers)
+        places = Places(self.servers)
+        self.streams = Streams(places)
+        self.documents = Documents(places)
         self._lock = threading.Lock()
         self._widgets: list[Status | Dashboard] = []
 
@@ -69,7 +73,8 @@ class Running:
     def describe(self) -> list[Line]:
         """Return a line for each thing that runs."""
         servers = [server.describe() for server in self.servers.alive()]
-        return servers + [stream.describe() for stream in self.streams.streams]
+        streams = [stream.describe() for stream in self.streams.streams]
+        return servers + streams + [document.describe() for document in self.documents.documents]
 
     def health(self) -> str:
         """Return ``"healthy"`` if nothing went wrong in the background since the last call.
@@ -91,7 +96,7 @@ class Running:
         """
         with self._lock:
             widgets, self._widgets = self._widgets, []
-        for thing in [*self.streams.forget(), *self.servers.forget(), *widgets]:
+        for thing in [*self.documents.forget(), *self.streams.forget(), *self.servers.forget(), *widgets]:
             try:
                 thing.stop()
             except Exception as error:  # noqa: BLE001 - the others have to be stopped all the same

@@ -8,13 +8,27 @@ from rtwidgets.errors import UsageError
 from rtwidgets.server import Service
 from rtwidgets.services.accounts import Accounts
 from rtwidgets.services.chat import Chat
+from rtwidgets.services.documents import Documents
 from rtwidgets.services.echo import Echo, RawEcho
 from rtwidgets.services.prices import Prices
 from rtwidgets.services.user import UserService, service
 
-__all__ = ["BUILT_IN", "Accounts", "Chat", "Echo", "Prices", "RawEcho", "UserService", "choose", "service"]
+__all__ = [
+    "BUILT_IN",
+    "Accounts",
+    "Chat",
+    "Documents",
+    "Echo",
+    "Prices",
+    "RawEcho",
+    "UserService",
+    "choose",
+    "service",
+]
 
-BUILT_IN: dict[str, type[Service]] = {kind.name: kind for kind in (Echo, RawEcho, Prices, Chat, Accounts)}
+BUILT_IN: dict[str, type[Service]] = {
+    kind.name: kind for kind in (Echo, RawEcho, Prices, Chat, Accounts, Documents)
+}
 """The services that come with the package, by name."""
 
 
@@ -27,7 +41,7 @@ def choose(names: Iterable[str] | None) -> list[type[Service]]:
         When there is no service of a name.
     """
     if names is None:
-        return list(BUILT_IN.values())
+        names = BUILT_IN
     if isinstance(names, str):
         names = [names]
     names = list(names)

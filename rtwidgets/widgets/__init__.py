@@ -3,6 +3,7 @@
 from rtwidgets.widgets.candles import Candles
 from rtwidgets.widgets.chart import Chart
 from rtwidgets.widgets.dashboard import Dashboard
+from rtwidgets.widgets.editor import Editor
 from rtwidgets.widgets.plot import Plot
 from rtwidgets.widgets.shapes import Depth, Histogram, LatestBars
 from rtwidgets.widgets.status import Line, Status
@@ -14,6 +15,7 @@ __all__ = [
     "Chart",
     "Dashboard",
     "Depth",
+    "Editor",
     "Histogram",
     "LatestBars",
     "Line",

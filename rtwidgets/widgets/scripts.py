@@ -1,16 +1,17 @@
 """The widgets' halves in the browser, in `browser/`.
 
 A widget is one ES module and nothing is bundled, so the files of a module are put one after the other; they
-see each other's names.
+see each other's names. The one exception is the document editor, which is built of `js/` when the package is.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["CHART", "CHART_STYLE", "TABLE"]
+__all__ = ["CHART", "CHART_STYLE", "EDITOR", "EDITOR_STYLE", "TABLE", "TEXTAREA"]
 
 _FOLDER = Path(__file__).parent / "browser"
+_BUNDLE = Path(__file__).parent / "static" / "editor.bundle.js"
 
 
 def _text(*names: str) -> str:
@@ -20,3 +21,7 @@ def _text(*names: str) -> str:
 CHART = _text("kernel.js", "ring.js", "series.js", "ticks.js", "feed.js", "view.js")
 CHART_STYLE = _text("chart.css")
 TABLE = _text("kernel.js", "table.js")
+EDITOR = _BUNDLE.read_text(encoding="utf-8") if _BUNDLE.exists() else None
+"""None where it was not built: the package was installed without npm."""
+EDITOR_STYLE = _text("editor.css")
+TEXTAREA = _text("kernel.js", "textarea.js")

@@ -25,7 +25,10 @@ export class Words {
     this.settle();
   }
 
-  /** Say something, or what a function gives at that time; of what has the same `name` only the last is said. */
+  /**
+   * Say something, or what a function gives at that time; of what has the same `name` only the last is said. What goes
+   * with buffers is a list of both.
+   */
   say(content, name = null) {
     this.kept = this.kept.filter((words) => name === null || words.name !== name);
     this.kept.push({ content, name });
@@ -44,7 +47,11 @@ export class Words {
   }
 
   speak() {
-    for (const { content } of this.kept.splice(0)) this.model.send(typeof content === "function" ? content() : content);
+    for (const { content } of this.kept.splice(0)) {
+      const said = typeof content === "function" ? content() : content;
+      if (Array.isArray(said)) this.model.send(said[0], undefined, said[1]);
+      else this.model.send(said);
+    }
   }
 
   close() {

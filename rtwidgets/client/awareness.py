@@ -1,0 +1,149 @@
+"""Who is in a document, as one of its clients hears it, and what that client tells of its own editors."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from rtwidgets.client.multiplex import Multiplex
+from rtwidgets.client.subscription import Subscription
+from rtwidgets.errors import Closed, Refused
+from rtwidgets.loop import report, supervise
+from rtwidgets.messages import Joined, Latest, Left, Messages, Subscribed
+from rtwidgets.yjs.awareness import Presence
+from rtwidgets.yjs.protocol import State
+
+__all__ = ["AwarenessSource"]
+
+
+class _Row(msgspec.Struct):
+    """A message of an awareness channel."""
+
+    client: int
+    clock: int
+    user: str | None = None
+    state: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class AwarenessSource:
+    """The channel ``documents/{name}/awareness``.
+
+    Parameters
+    ----------
+    multiplex
+        The connection to the server.
+    name
+        The document's.
+    changed
+        Called with states that others have changed.
+    """
+
+    def __init__(self, multiplex: Multiplex, name: str, changed: Callable[[list[State]], None]) -> None:
+        self.subscription = Subscription(f"documents/{name}/awareness")
+        self.users: dict[int, str] = {}
+        """Names of those who are there, by client."""
+        self.presence = Presence()
+        self._multiplex = multiplex
+        self._changed = changed
+        self._waiting: dict[int, State] = {}  # the newest state of each own client that is still to be told
+        self._more = asyncio.Event()
+        self._open = asyncio.Event()
+        self._telling: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Follow the channel; raises as `Multiplex.subscribe`."""
+        await self._multiplex.subscribe(self)
+        self._telling = supervise(self._tell(), f"telling {self.subscription.channel}")
+
+    async def close(self) -> None:
+        """Tell that own clients are gone, and follow the channel no longer."""
+        if self._telling is not None:
+            self._telling.cancel()
+        try:
+            for state in self._waiting.values():
+                if state.state is None:
+                    await self._publish(state)
+        except (Closed, Refused):
+            pass  # they are noticed to be gone after a while
+        await self._multiplex.unsubscribe(self.subscription.channel)
+
+    def tell(self, states: Iterable[State]) -> list[State]:
+        """Tell the others of states of own clients; return those that are news."""
+        news = self.presence.hear(states, asyncio.get_running_loop().time())
+        self._pass_on(news)
+        return news
+
+    def gone(self, clients: Iterable[int]) -> list[State]:
+        """Tell the others that own clients are gone; return that as states."""
+        news = self.presence.remove(clients, asyncio.get_running_loop().time())
+        self._pass_on(news)
+        return news
+
+    def _pass_on(self, news: list[State]) -> None:
+        self._note(news)
+        self._waiting |= {state.client: state for state in news}
+        if news:
+            self._more.set()
+
+    def _note(self, states: list[State]) -> None:
+        for client, _, state in states:
+            if state is None:
+                self.users.pop(client, None)
+                continue
+            user = msgspec.json.decode(state).get("user")
+            name = user.get("name") if isinstance(user, dict) else None
+            if isinstance(name, str):
+                self.users[client] = name
+
+    async def _publish(self, state: State) -> None:
+        raw = None if state.state is None else msgspec.Raw(state.state)
+        row = {"client": state.client, "clock": state.clock, "state": raw}
+        await self._multiplex.publish(self.subscription.channel, row)
+
+    async def _tell(self) -> None:
+        while True:
+            await self._more.wait()
+            await self._open.wait()
+            while self._waiting:
+                client = next(iter(self._waiting))
+                state = self._waiting.pop(client)
+                try:
+                    await self._publish(state)
+                except Closed:
+                    self._waiting.setdefault(client, state)
+                    self._open.clear()
+                    break
+                except Refused as refusal:
+                    if refusal.code != "forbidden":  # who may only read is not seen by the others
+                        report(f"telling {self.subscription.channel}", refusal)
+            if not self._waiting:
+                self._more.clear()
+
+    # What the multiplex calls
+
+    def opened(self, answer: Subscribed) -> None:
+        """Take the server's answer."""
+        self._open.set()
+
+    def read(self, run: Messages, known: int) -> None:
+        """Take a run."""
+        rows = msgspec.json.decode(run.data, type=list[_Row])[known:]
+        self._hear(rows)
+
+    def read_latest(self, latest: Latest) -> None:
+        """Take the last message of each client among messages that are missing."""
+        self._hear(msgspec.json.decode(latest.data, type=list[_Row]))
+
+    def event(self, event: Joined | Left) -> None:
+        """Nobody is present in this channel."""
+
+    def _hear(self, rows: list[_Row]) -> None:
+        states = []
+        for client, clock, state in ((row.client, row.clock, bytes(row.state)) for row in rows):
+            states.append(State(client, clock, None if state == b"null" else state))
+        news = self.presence.hear(states, asyncio.get_running_loop().time())
+        self._note(news)
+        if news:
+            self._changed(news)

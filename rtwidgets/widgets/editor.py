@@ -1,0 +1,170 @@
+"""The editor of a document. Its half in the browser is `js/editor.js`, bundled when the package is built.
+
+It syncs through the kernel: no page has to reach a server, so it works wherever the notebook does.
+"""
+
+from __future__ import annotations
+
+import secrets
+import zlib
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import anywidget
+import traitlets as t
+
+from rtwidgets.widgets.scripts import EDITOR, EDITOR_STYLE, TEXTAREA
+from rtwidgets.widgets.ticker import Ticker, close_widgets, closed, opened
+
+__all__ = ["Editor", "Peer", "Shared", "colour_of"]
+
+LOOK_EVERY = 1.0
+"""Seconds between two looks at the connection's state."""
+
+COLOURS = ("#0072B2", "#A84A00", "#00735A", "#A0407A", "#7A5C00", "#1F6A93")
+"""Those of Okabe and Ito, darker where white letters on them would not be read (4.5 : 1 and more)."""
+
+
+class Peer(Protocol):
+    """An editor's part in a document."""
+
+    def say(self, message: bytes) -> None:
+        """Take a y-protocols message of the editor; from any thread."""
+
+    def close(self) -> None:
+        """End it; from any thread."""
+
+
+class Shared(Protocol):
+    """A document, as its editors see it."""
+
+    name: str
+    user: str
+
+    @property
+    def writable(self) -> bool:
+        """Whether it may be edited."""
+
+    @property
+    def state(self) -> Any:
+        """What the connection is doing; its `value` is a word."""
+
+    def join(self, hear: Callable[[bytes], None]) -> Peer:
+        """Have an editor take part.
+
+        `hear` is called on the background loop's thread with each y-protocols message for it; with an empty
+        one when it has to throw its copy away and sync again.
+        """
+
+    def watch(self, hear: Callable[[str, int], None]) -> Callable[[], None]:
+        """Have a function called with the text and its version, now and after each change, until it ends."""
+
+    def save(self, text: str, version: int) -> None:
+        """Take a whole text that was made from a version; from any thread."""
+
+
+class Editor(anywidget.AnyWidget):
+    """A document in an editor with everybody's cursors; in a plain text area where there is no bundle.
+
+    Parameters
+    ----------
+    document
+        What is edited.
+    """
+
+    uid = t.Unicode().tag(sync=True)
+    name = t.Unicode().tag(sync=True)
+    user = t.Unicode().tag(sync=True)
+    colour = t.Unicode().tag(sync=True)
+    state = t.Unicode().tag(sync=True)
+    writable = t.Bool(True).tag(sync=True)
+    stopped = t.Bool(False).tag(sync=True)
+
+    def __init__(self, document: Shared) -> None:
+        self._document = document
+        self._plain = EDITOR is None
+        super().__init__(
+            uid=secrets.token_hex(8),
+            name=document.name,
+            user=document.user,
+            colour=colour_of(document.user),
+            state=document.state.value,
+            writable=document.writable,
+            _esm=TEXTAREA if EDITOR is None else EDITOR,
+            _css=EDITOR_STYLE,
+        )
+        self.add_class("rtw")
+        self._peer: Peer | None = None
+        self._end: Callable[[], None] | None = None
+        self._shown: tuple[str, int] = ("", 0)
+        self.on_msg(self._hear)
+        if self._plain:
+            self._end = document.watch(self._show)
+        else:
+            self._peer = document.join(self._pass_on)
+        opened(self)
+        self._ticker = Ticker(self._look, LOOK_EVERY, f"the editor of {document.name}")
+
+    def __repr__(self) -> str:
+        return f"Editor({self.name!r})"
+
+    def _repr_mimebundle_(self, **options: Any) -> Any:
+        bundle = super()._repr_mimebundle_(**options)
+        data = bundle[0] if isinstance(bundle, tuple) else bundle
+        if data is not None:
+            data["text/plain"] = repr(self)
+        return bundle
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self.comm is None
+
+    def stop(self) -> None:
+        """Take no more part: the text stays, and cannot be edited. Stopping twice is harmless."""
+        if self.stopped:
+            return
+        self._ticker.stop()
+        if self._peer is not None:
+            self._peer.close()
+        if self._end is not None:
+            self._end()
+        self.stopped = True
+
+    def close(self) -> None:
+        """Stop, and take the widget away; closing twice is harmless."""
+        if self.closed:
+            return
+        self.stop()
+        closed(self)
+        close_widgets([self.layout])
+        super().close()
+
+    def _hear(self, _: Any, content: dict[str, Any], buffers: list[memoryview]) -> None:
+        # Called on whichever thread reads the comm.
+        if self.stopped:
+            return
+        if self._peer is not None and buffers:
+            self._peer.say(bytes(buffers[0]))
+        elif "text" in content:
+            self._document.save(str(content["text"]), int(content["version"]))
+        elif "hello" in content:
+            self._show(*self._shown)  # a page that has just come
+
+    def _pass_on(self, message: bytes) -> None:
+        if not self.closed:
+            self.send({}, [message])
+
+    def _show(self, text: str, version: int) -> None:
+        self._shown = (text, version)
+        if not self.closed:
+            self.send({"text": text, "version": version})
+
+    def _look(self) -> None:
+        with self.hold_sync():
+            self.state, self.writable = self._document.state.value, self._document.writable
+
+
+def colour_of(name: str) -> str:
+    """Return the colour of somebody's cursor, the same one everywhere."""
+    return COLOURS[zlib.crc32(name.encode()) % len(COLOURS)]
