@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
+import time
 
 import pycrdt
 from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from rtwidgets.yjs.edits import Edit, apply
 from rtwidgets.yjs.protocol import AskAwareness, Awareness, Step1, Update, decode, encode
+from tests.talking import eventually
 
-__all__ = ["TextArea", "YjsEditor"]
+__all__ = ["NodeEditor", "TextArea", "YjsEditor", "come_about"]
+
+
+async def come_about(ask, reached, timeout=30.0):
+    """Ask until the answer is as it should be; as `eventually`, where looking takes its time."""
+    deadline = time.monotonic() + timeout
+    while not reached(await ask()):
+        assert time.monotonic() < deadline, "it never came about"
+        await asyncio.sleep(0.01)
 
 
 class _Editor:
@@ -24,7 +35,6 @@ class _Editor:
         self.token = token
         self.connection = None
         self.connects = 0
-        self.code = None
         self._task = asyncio.create_task(self._run())
 
     async def close(self):
@@ -35,7 +45,7 @@ class _Editor:
     async def _run(self):
         headers = {"Authorization": f"Bearer {self.token}"}
         while True:
-            with contextlib.suppress(OSError, EOFError, ConnectionClosed, TimeoutError):
+            with contextlib.suppress(OSError, ConnectionClosed, InvalidHandshake):
                 async with connect(
                     self.url,
                     additional_headers=headers,
@@ -50,7 +60,6 @@ class _Editor:
                         await self._opened()
                         async for message in connection:
                             await self._take(message)
-                        self.code = connection.close_code
                     finally:
                         self.connection = None
             await asyncio.sleep(0.01)
@@ -102,8 +111,7 @@ class TextArea(_Editor):
         """Wait until the server has taken all saves: it answers in order."""
         count = len(self.errors)
         await self._send("are you there?")
-        while len(self.errors) == count:
-            await asyncio.sleep(0.002)
+        await eventually(lambda: len(self.errors) > count)
 
     async def _opened(self):
         pass
@@ -156,8 +164,7 @@ class YjsEditor(_Editor):
         """Wait until the server has taken all that was sent: it answers in order."""
         count = self.answers
         await self.send(Step1(self.doc.get_state()))
-        while self.answers == count:
-            await asyncio.sleep(0.002)
+        await eventually(lambda: self.answers > count)
 
     async def _opened(self):
         await self.send(Step1(self.doc.get_state()))
@@ -177,3 +184,37 @@ class YjsEditor(_Editor):
                         self.states[client] = json.loads(state)
             case AskAwareness():
                 pass
+
+
+class NodeEditor:
+    """y-websocket's own provider, in Node."""
+
+    def __init__(self, process):
+        self._process = process
+        self._said = itertools.count(1)
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def start(cls, peers, url, token, room="notes"):
+        """Start one, in step with the server, and end it when the block is over."""
+        command = "node", str(peers / "yjs-peer.mjs"), f"{url}/yjs", room, token
+        pipe = asyncio.subprocess.PIPE
+        process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, limit=2**24)
+        try:
+            editor = cls(process)
+            await come_about(editor.say, lambda now: now["synced"])
+            yield editor
+        finally:
+            process.stdin.close()
+            await process.wait()
+
+    async def say(self, **command):
+        """Give a command, as `tests/peers/yjs-peer.mjs` has them, and return what it has then."""
+        number = next(self._said)
+        self._process.stdin.write(json.dumps({**command, "get": number}).encode() + b"\n")
+        answer = {}
+        while answer.get("got") != number:  # events come in between
+            line = await self._process.stdout.readline()
+            assert line, "the editor in Node ended without a word"
+            answer = json.loads(line)
+        return answer

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
+from itertools import accumulate
 from typing import NamedTuple
 
 import msgspec
@@ -13,7 +14,7 @@ from rtwidgets.client.awareness import AwarenessSource
 from rtwidgets.client.link import Link
 from rtwidgets.client.multiplex import Multiplex
 from rtwidgets.client.subscription import Subscription
-from rtwidgets.errors import BadUpdate, Closed, DocumentLost, ProtocolError, Refused, RtError
+from rtwidgets.errors import BadUpdate, Closed, DocumentLost, ProtocolError, Refused, RtError, UsageError
 from rtwidgets.loop import Bell, report, supervise
 from rtwidgets.messages import Joined, Latest, Left, Messages, Subscribed
 from rtwidgets.yjs.edits import Change
@@ -67,6 +68,7 @@ class DocumentSource:
         self._multiplex = multiplex
         self._epoch: str | None = None
         self._head = 0  # the newest offset when the server answered last
+        self._behind: list[tuple[int, Record]] = []  # what has come of the way there
         self._open = asyncio.Event()  # set while the connection is one on which the channel is followed
         self._more = asyncio.Event()
         self._pending: list[bytes] = []
@@ -255,15 +257,16 @@ class DocumentSource:
         self._pending.append(update)
         self._made += 1
         self._more.set()
-        self._changed(update, change, but=but)
+        self._changed([update], change, but=but)
 
-    def _changed(self, update: bytes, change: Change, *, but: Editing | None = None) -> None:
+    def _changed(self, updates: list[bytes], change: Change, *, but: Editing | None = None) -> None:
         self.versions.add(change, self.versions.version + 1)
         self._show()
-        message = encode(Update(update))
-        for editing in list(self._editings):
-            if editing is not but:
-                editing.hear(message)
+        if self._editings:
+            for message in [encode(Update(update)) for update in updates]:
+                for editing in list(self._editings):
+                    if editing is not but:
+                        editing.hear(message)
         self.bell.ring()
 
     def _hear_awareness(self, states: list[State], *, but: Editing | None = None) -> None:
@@ -288,16 +291,19 @@ class DocumentSource:
         while True:
             await self._more.wait()
             await self._open.wait()
-            count, size = 0, 0
-            while count < min(BATCH, len(self._pending)) and (not count or size < BATCH_BYTES):
-                size += len(self._pending[count])
-                count += 1
+            if not self._pending:  # the copy was thrown away meanwhile
+                continue
+            count = self._together()
             batch, epoch = self._pending[:count], self._epoch
             try:
                 message = {"update": merged(batch), "epoch": epoch}
                 await self._multiplex.publish(self.subscription.channel, message)
             except Closed:
                 self._open.clear()
+                self._release()  # it is sent when the connection is back, which may take long
+            except UsageError as error:  # it does not fit into a message
+                if epoch == self._epoch:
+                    await self._refused(Refused("too_large", f"{error}: make the edit in parts"), count)
             except Refused as refusal:
                 if epoch == self._epoch:
                     await self._refused(refusal, count)
@@ -305,16 +311,29 @@ class DocumentSource:
                 if epoch == self._epoch:
                     self._settle(count)
 
+    def _together(self) -> int:
+        """Return how many edits are sent as one: those that surely fit into a message, one at the least."""
+        sizes = accumulate(map(len, self._pending[:BATCH]))
+        return max(1, sum(size <= BATCH_BYTES for size in sizes))
+
     def _settle(self, count: int) -> None:
         del self._pending[:count]
         self._answered += count
         if not self._pending:
             self._more.clear()
+        self._release(self._answered)
+
+    def _release(self, answered: int | None = None, error: RtError | None = None) -> None:
+        """Have those wait no longer whose edits are among the first so many; all of them for None."""
         for waiter in self._waiters[:]:
-            if waiter.number <= self._answered:
+            if answered is None or waiter.number <= answered:
                 self._waiters.remove(waiter)
-                if not waiter.future.done():
+                if waiter.future.done():  # it was given up
+                    continue
+                if error is None:
                     waiter.future.set_result(None)
+                else:
+                    waiter.future.set_exception(error)
 
     async def _refused(self, refusal: Refused, count: int) -> None:
         if refusal.code == "stale_epoch":
@@ -325,19 +344,20 @@ class DocumentSource:
         elif refusal.code == "out_of_order" and self._pending[0] != (state := self.replica.state()):
             self._pending[:count] = [state] + [b"\x00\x00"] * (count - 1)
         else:
-            waiters, self._waiters = self._waiters, []
-            self._pending.clear()
-            self._more.clear()
-            self._answered = self._made
-            self._restore()
-            for editing in list(self._editings):
-                editing.hear(b"")
-            for waiter in waiters:
-                if not waiter.future.done():
-                    waiter.future.set_exception(refusal)
-            if not waiters:
+            if not self._waiters:
                 report(f"document {self.name}", refusal)
+            self._give_up(refusal)
             self.bell.ring()
+
+    def _give_up(self, error: RtError) -> None:
+        """Forget the edits that are on their way, here and in the editors."""
+        self._pending.clear()
+        self._more.clear()
+        self._answered = self._made
+        self._restore()
+        for editing in list(self._editings):
+            editing.hear(b"")
+        self._release(error=error)
 
     # What the multiplex calls
 
@@ -353,12 +373,15 @@ class DocumentSource:
 
     def read(self, run: Messages, known: int) -> None:
         """Take a run."""
-        for version, record in enumerate(_records(run.data)[known:], run.offset + known):
-            try:
-                self._take(version, record)
-            except BadUpdate as error:
-                report(f"document {self.name}, version {version}", error)
-                self._restore()
+        self._behind += enumerate(_records(run.data)[known:], run.offset + known)
+        if run.offset + run.count - 1 < self._head:
+            return  # a long past comes in many runs, which take hardly longer than one when merged together
+        records, self._behind = self._behind, []
+        try:
+            self._take(records)
+        except BadUpdate:
+            self._restore()
+            self._take_singly(records)
         self.bell.ring()
 
     def read_latest(self, latest: Latest) -> None:
@@ -372,16 +395,26 @@ class DocumentSource:
             self.present.append(event.user)
         self.bell.ring()
 
-    def _take(self, version: int, record: Record) -> None:
-        content = record.content
-        change = self.replica.apply(content)
-        if record.state is not None:
-            self.history.begin(version, content)
-        else:
-            entry = Entry(version, record.time, record.user, record.inserted, record.deleted, content)
-            self.history.add(entry)
+    def _take(self, records: list[tuple[int, Record]]) -> None:
+        contents = [record.content for _, record in records]
+        change = self.replica.apply(*contents)
+        for (version, record), content in zip(records, contents, strict=True):
+            if record.state is not None:
+                self.history.begin(version, content)
+            else:
+                entry = Entry(version, record.time, record.user, record.inserted, record.deleted, content)
+                self.history.add(entry)
         if change is not None:
-            self._changed(content, change)
+            self._changed(contents, change)
+
+    def _take_singly(self, records: list[tuple[int, Record]]) -> None:
+        """Take all but those that nobody can read."""
+        for version, record in records:
+            try:
+                self._take([(version, record)])
+            except BadUpdate as error:
+                report(f"document {self.name}, version {version}", error)
+                self._restore()
 
     # The copy here
 
@@ -402,17 +435,9 @@ class DocumentSource:
         if text:
             self.discarded = text
             report(f"document {self.name}", DocumentLost(self.name, text))
-        waiters, self._waiters = self._waiters, []
-        self._pending.clear()
-        self._more.clear()
-        self._answered = self._made
         self.history = History()
-        self._restore()
-        for editing in list(self._editings):
-            editing.hear(b"")
-        for waiter in waiters:
-            if not waiter.future.done():
-                waiter.future.set_exception(DocumentLost(self.name, text))
+        self._behind.clear()
+        self._give_up(DocumentLost(self.name, text))
 
 
 class Editing:

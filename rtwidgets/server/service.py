@@ -156,6 +156,8 @@ class Service:
     fields: ClassVar[Fields] = Fields()
     public: ClassVar[bool] = False
     """Whether a plain client may connect to its path without any token."""
+    binary: ClassVar[bool] = False
+    """Whether its plain clients know binary messages only: nothing is told to them in JSON then."""
     durable: bool = True
     """Whether its channels outlast the process where the server's engine lets them."""
     companions: ClassVar[tuple[type[Service], ...]] = ()

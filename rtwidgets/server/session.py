@@ -98,8 +98,9 @@ async def _close(connection: Connection, refusal: Refused) -> None:
     await connection.part(_CLOSING.get(refusal.code, CloseCode.TRY_AGAIN_LATER), refusal.message)
 
 
-def _expire(outbox: Outbox, farewell: bytes) -> None:
-    outbox.send(farewell)
+def _expire(outbox: Outbox, farewell: bytes | None) -> None:
+    if farewell is not None:
+        outbox.send(farewell)
     outbox.close()
     supervise(_close(outbox.connection, EXPIRED), "closing a client whose token has expired")
 
@@ -127,15 +128,19 @@ async def plain_session(
         reason = f"messages {first} to {last} left the history before you read them"
         supervise(connection.close(CloseCode.TRY_AGAIN_LATER, reason), f"closing a client of {channel.name}")
 
+    def tell(event: Joined | Left) -> None:
+        if not service.binary:
+            outbox.send(encode_data(service.event(event)))
+
     outbox = Outbox(
         connection,
         _encode_plain,
-        tell=lambda event: outbox.send(encode_data(service.event(event))),
+        tell=tell,
         missed=missed,
     )
     name = rights.grant.subject or (user or "")[:MAX_USER] or f"guest-{next(_guests)}"
     peer = Peer(connection, outbox, rights, params, name)
-    rights.watch(lambda: _expire(outbox, _EXPIRED_PLAIN))
+    rights.watch(lambda: _expire(outbox, None if service.binary else _EXPIRED_PLAIN))
     try:
         if service.has_channels and not service.public:
             rights.require("subscribe", service.route.channel(params))

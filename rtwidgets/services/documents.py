@@ -12,7 +12,7 @@ from rtwidgets.errors import Refused
 from rtwidgets.server import Channel, Peer, Service
 from rtwidgets.server.limits import PUBLISH_BURST, PUBLISH_RATE, TokenBucket
 from rtwidgets.services.awareness import Awareness
-from rtwidgets.services.library import FIELDS, SharedDocument, document_of
+from rtwidgets.services.library import FIELDS, SharedDocument, channel_of, document_of
 from rtwidgets.services.yjs import Yjs
 from rtwidgets.yjs.shadow import Shadow
 
@@ -51,7 +51,7 @@ class Documents(Service):
 
     async def channel(self, params: Mapping[str, str]) -> Channel:
         """Return the channel of a document's name."""
-        return (await self._document(params["name"])).channel
+        return await channel_of(self.hub, params["name"])
 
     async def publish(
         self, channel: Channel, data: msgspec.Raw, user: str, idempotency: str | None = None

@@ -30,6 +30,7 @@ class Yjs(Service):
     name = "yjs"
     path = "/yjs/{name}"
     has_channels = False
+    binary = True
 
     async def talk(self, peer: Peer) -> None:
         """Let a Yjs client take part in a document."""

@@ -28,8 +28,8 @@ MAX_CLIENTS = 1_000
 class Presence:
     """The awareness of one document: states of clients, and when each was heard of last.
 
-    It has no entry of its own: its owner tells it, through `hear`, of its own state too, and states it again with
-    a newer clock when another one says that it is gone.
+    It has no entry of its own: its owner tells it, through `hear`, of its own state too, and states it again
+    with a newer clock when another one says that it is gone.
 
     Attributes
     ----------
@@ -41,9 +41,8 @@ class Presence:
 
     def __init__(self) -> None:
         self.states = {}
-        # Both in order of time, so that what is to go is in front.
-        self._heard: dict[int, float] = {}
-        self._gone: dict[int, tuple[int, float]] = {}  # clock, and since when
+        self._heard: dict[int, float] = {}  # of those that are there
+        self._gone: dict[int, tuple[int, float]] = {}  # clock, and since when: longest gone in front
 
     def hear(self, states: Iterable[State], now: float) -> list[State]:
         """Take in the entries of an awareness message.

@@ -143,8 +143,8 @@ def encode(message: Message) -> bytes:
         When it breaks a limit of `decode`'s on numbers or sizes.
     """
     match message:
-        case Step1(state):
-            return bytes((_SYNC, _STEP_1)) + _array(state)
+        case Step1(vector):
+            return bytes((_SYNC, _STEP_1)) + _array(vector)
         case Update(update, answer):
             return bytes((_SYNC, _STEP_2 if answer else _UPDATE)) + _array(update)
         case Awareness(states):

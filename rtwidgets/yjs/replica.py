@@ -83,22 +83,24 @@ class Replica:
         except ValueError as error:
             raise BadUpdate(f"it is no state vector ({error})") from error
 
-    def apply(self, update: bytes) -> Change | None:
-        """Merge an update of another replica, and return what that changed in the text.
+    def apply(self, *updates: bytes) -> Change | None:
+        """Merge updates of other replicas, and return what they changed in the text.
 
-        None when all of it was known.
+        None when all of it was known. Several together take hardly longer than one: what takes time is to
+        find their places in a text of many pieces.
 
         Raises
         ------
         BadUpdate
-            When it is no update, builds on others that are not here, or puts something into the text that
+            When one is no update, builds on others that are not here, or puts something into the text that
             is none. This replica is then of no more use: make another one.
         """
         before = self.text
         self._updates.clear()
-        self._merge([update])
+        self._merge(updates)
         # What is left of it when all that is known is taken away begins with its number of clients.
-        if pycrdt.get_update(update, self._doc.get_state())[0]:
+        vector = self._doc.get_state()
+        if any(pycrdt.get_update(update, vector)[0] for update in updates):
             raise BadUpdate("it builds on edits that are not here", missing=True)
         if not self._updates:
             return None

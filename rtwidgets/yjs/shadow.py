@@ -59,7 +59,10 @@ class Shadow:
         self._before = self._state()
         if version is None:
             version = self._guess(versions, text, since)
-        if self._text is not None and version <= self._base:
+        elif version <= self._base and self._text is not None:
+            version = None
+        if version is None:
+            assert self._text is not None
             change, bridge = difference(self._text, text), self._bridge
         else:
             change, bridge = difference(versions.at(version), text), _changes(versions, version)
@@ -98,7 +101,8 @@ class Shadow:
             self._own = carry(self._own, theirs)
         self._upto = versions.version
 
-    def _guess(self, versions: Versions, text: str, since: int) -> int:
+    def _guess(self, versions: Versions, text: str, since: int) -> int | None:
+        """Return the version that a save was made from, None for the writer's own last save."""
         since = max(since, versions.oldest)
         choice = sorted({since, *[version for version, _ in versions.steps(since)][-GUESSES:]}, reverse=True)
         best, least = choice[0], MOST + 1
@@ -107,7 +111,7 @@ class Shadow:
             if size < least:
                 best, least = version, size
         if self._text is not None and distance(self._text, text, least - 1) < least:
-            return self._base
+            return None
         return best
 
 

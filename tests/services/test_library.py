@@ -241,7 +241,9 @@ async def test_an_edit_that_could_not_be_stored_is_not_there():
                 if failed == "by edit":
                     await write(document, "lost")
                 else:
-                    await document.update(Replica([document._replica.state()]).edit((Edit(0, 0, "lost"),)), "x")
+                    await document.update(
+                        Replica([document._replica.state()]).edit((Edit(0, 0, "lost"),)), "x"
+                    )
             assert document.versions.text == logged(document) == document._replica.text
             await write(document, "b")
         await eventually(lambda: source.text == "abb")

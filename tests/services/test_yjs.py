@@ -9,9 +9,11 @@ import socket
 
 import pycrdt
 import pytest
+from websockets.exceptions import ConnectionClosedError
 
 from rtwidgets.client import Multiplex
 from rtwidgets.client.document import DocumentSource
+from rtwidgets.messages import TOKEN_EXPIRED
 from rtwidgets.server import Server, outbox
 from rtwidgets.services import choose
 from rtwidgets.services.library import MAX_UPDATE, document_of
@@ -19,7 +21,6 @@ from rtwidgets.yjs.edits import Edit
 from rtwidgets.yjs.protocol import AskAwareness, Awareness, State, Step1, Update, decode, encode
 from rtwidgets.yjs.replica import Replica
 from tests.editors import YjsEditor
-from tests.server.test_outbox import masked
 from tests.talking import dial, eventually, upgrade
 
 pytestmark = pytest.mark.usefixtures("tidy")
@@ -47,9 +48,10 @@ def present(client, name, clock=1):
 
 async def until_closed(connection):
     """Read to the end, and return the code."""
-    async with asyncio.timeout(20):
-        async for _ in connection:
-            pass
+    with contextlib.suppress(ConnectionClosedError):
+        async with asyncio.timeout(20):
+            async for message in connection:
+                assert isinstance(message, bytes)
     return connection.close_code
 
 
@@ -170,6 +172,16 @@ async def test_who_may_not_read():
                 await asyncio.wait_for(client.recv(), 20)
 
 
+async def test_a_client_is_sent_binary_messages_only():
+    """Not even that others come and go, or that its token has expired, is told in another way."""
+    async with Server(SERVICES) as server:
+        token = server.hub.tokens.issue("ada", scopes=["*:documents/notes"], lifetime=1)
+        async with dial(server, "/yjs/notes", token=token) as client:
+            async with dial(server, "/documents/notes?user=bob") as plain:
+                await plain.recv()
+            assert await until_closed(client) == TOKEN_EXPIRED
+
+
 async def test_awareness_ends_with_the_connection():
     """Who is gone is gone for those who stay, in either dialect, and for those who come; at once."""
     async with Server(SERVICES) as server, editor(server) as stays:
@@ -178,7 +190,9 @@ async def test_awareness_ends_with_the_connection():
         async with editor(server) as goes:
             await goes.send(present(7, "ada 😀"))
             await stays.send(present(8, "bob"))
-            await eventually(lambda: stays.states == {7: {"user": {"name": "ada 😀"}}, 8: {"user": {"name": "bob"}}})
+            await eventually(
+                lambda: stays.states == {7: {"user": {"name": "ada 😀"}}, 8: {"user": {"name": "bob"}}}
+            )
             await eventually(lambda: source.awareness.users == {7: "ada 😀", 8: "bob"})
             async with editor(server) as comes:
                 await eventually(lambda: set(comes.states) == {7, 8})
@@ -201,8 +215,7 @@ async def test_a_stalled_client_is_cut_off_alone():
             sock.setblocking(False)
             loop = asyncio.get_running_loop()
             await loop.sock_connect(sock, ("127.0.0.1", server.port))
-            head = upgrade(f"/yjs/notes?token={server.token}")
-            await loop.sock_sendall(sock, head + masked(encode(AskAwareness())))
+            await loop.sock_sendall(sock, upgrade(f"/yjs/notes?token={server.token}"))
             await eventually(lambda: len(document.channel.followers) == 2)
             [connection] = set(server._server.connections) - others
             largest, on = 0, True
