@@ -175,10 +175,11 @@ def test_chart_is_drawn_and_moves(opened, path, tmp_path):
     page, chart = opened(path), tagged(path, "chart")
     for index in range(chart + 1):
         page.run_cell(index)
-    seen = watch(page, chart, tmp_path)
+    lines = {"04-a-shared-document": 1}.get(path.stem, 2)
+    seen = watch(page, chart, tmp_path, lines=lines)
     assert len(seen) >= 4
     keys = page.cell(chart).locator("button.rtw-key").count()
-    assert {len(drawn(dict(places))) for places in seen} == {keys}
+    assert {len(drawn(dict(places))) for places in seen} == {max(keys, 1)}  # without keys there is one line
     assert keys == {"00-quickstart": 3, "01-your-own-service": 2}.get(path.stem, keys)
     assert page.problems == []
 
@@ -266,12 +267,12 @@ def pictures(page, cell, folder):
         yield path
 
 
-def watch(page, cell, folder):
+def watch(page, cell, folder, *, lines=2):
     """Return the different pictures of a cell's lines: four, or fewer if they stood still for long."""
     began, seen = time.monotonic(), set()
     for path in pictures(page, cell, folder):
         places = line_pixels(path)
-        if len(drawn(places)) >= 2:
+        if len(drawn(places)) >= lines:
             seen.add(frozenset(places.items()))
         if len(seen) >= 4 or time.monotonic() - began > PATIENCE:
             return seen
