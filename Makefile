@@ -83,6 +83,7 @@ bench: $(VENV)/.installed-bench browser
 	@$(BIN)/python -m benchmarks.durable
 	@$(BIN)/python -m benchmarks.recovery
 	@$(BIN)/python -m benchmarks.connections
+	@$(BIN)/python -m benchmarks.documents
 	@$(BIN)/python -m benchmarks.chart
 
 .PHONY: stress
@@ -102,8 +103,8 @@ docs: $(VENV)/.installed-docs
 
 .PHONY: clean
 clean:
-	@rm -rf $(VENV) build dist site js/node_modules rtwidgets/widgets/static tests/peers/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis \
-		.import_linter_cache
+	@rm -rf $(VENV) build dist site js/node_modules rtwidgets/widgets/static tests/peers/node_modules .mypy_cache .ruff_cache \
+		.pytest_cache .hypothesis .import_linter_cache
 
 # --- Set-up -------------------------------------------------------------------
 
@@ -117,10 +118,15 @@ $(VENV)/.made:
 comma := ,
 
 # Installing builds the document editor too, of what is in js/.
-$(VENV)/.installed-%: pyproject.toml constraints.txt hatch_build.py js/package.json js/build.mjs js/editor.js $(VENV)/.made
+BUNDLE := rtwidgets/widgets/static/editor.bundle.js
+EDITOR := hatch_build.py $(wildcard js/*.json js/*.mjs js/*.js) rtwidgets/widgets/browser/kernel.js
+
+$(VENV)/.installed-%: pyproject.toml constraints.txt $(EDITOR) $(VENV)/.made
 	$(call ensure,command -v node && command -v npm,nodejs npm,the document editor)
 	@echo "Installing rtwidgets[$(EXTRAS_$*)] into $(VENV)"
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[$(EXTRAS_$*)]'
+	@# What the build says about it is not shown by pip.
+	@[ -e $(BUNDLE) ] || echo 'The document editor could not be built (cd js && npm install && npm run build says why): a plain text area takes its place' >&2
 	@touch $@
 
 tests/peers/node_modules/.installed: tests/peers/package.json

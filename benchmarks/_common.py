@@ -58,10 +58,12 @@ class Feed:
             cwd=ROOT,
         )
         self.url = ""
+        self.greeting: dict[str, Any] = {}
 
     def __enter__(self) -> Self:
         """Wait until it serves."""
-        self.url = self._hear()["url"]
+        self.greeting = self._hear()
+        self.url = self.greeting["url"]
         return self
 
     def __exit__(
@@ -130,7 +132,12 @@ def upgraded(url: str, path: str, *, subprotocol: str = "", receive_buffer: int 
         f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\nAuthorization: Bearer benchmark\r\n"
         f"{wanted}\r\n".encode()
     )
-    assert made.recv(1_000).startswith(b"HTTP/1.1 101")
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):  # what comes after it is for others to read
+        piece = made.recv(1)
+        assert piece, head
+        head += piece
+    assert head.startswith(b"HTTP/1.1 101"), head
     return made
 
 

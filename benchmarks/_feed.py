@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import sys
 import tempfile
@@ -16,12 +17,14 @@ import time
 from typing import Any
 
 import psutil
+from pycrdt.websocket import WebsocketServer
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 from benchmarks._common import encoded_rows
 from rtwidgets.server import Fields, Hub, Server, Service
 from rtwidgets.server.outbox import text_frame
+from rtwidgets.services import choose
 
 CHUNK = 1_000  # frames in one write, about 80 kB
 
@@ -124,6 +127,51 @@ async def ticks(rate: int) -> None:
         await talk({"url": server.url}, server)
 
 
+async def documents(folder: str | None) -> None:
+    """Serve documents, in memory or in a file of the folder; the greeting says how long the start took."""
+    engine = f"sqlite:///{folder}/documents.db" if folder else "memory://"
+    began = time.perf_counter()
+    async with Server(choose(["documents"]), token="benchmark", engine=engine) as server:
+        started = time.perf_counter() - began
+        await talk({"url": server.url, "started": started}, server)
+
+
+class PycrdtChannel:
+    """A connection of `websockets` as pycrdt's servers take one."""
+
+    def __init__(self, connection: ServerConnection) -> None:
+        assert connection.request is not None
+        self.path = connection.request.path
+        self._connection = connection
+
+    def __aiter__(self) -> PycrdtChannel:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            return await self.recv()
+        except ConnectionClosed:
+            raise StopAsyncIteration from None
+
+    async def recv(self) -> bytes:
+        return await self._connection.recv(decode=False)
+
+    async def send(self, message: bytes) -> None:
+        with contextlib.suppress(ConnectionClosed):
+            await self._connection.send(message)
+
+
+async def pycrdt() -> None:
+    """Serve documents with pycrdt-websocket's server, on `websockets`, in memory."""
+    async with WebsocketServer() as server:
+
+        async def talk_to(connection: ServerConnection) -> None:
+            await server.serve(PycrdtChannel(connection))
+
+        async with serve(talk_to, "127.0.0.1", 0, compression=None) as listener:
+            await talk({"url": f"ws://127.0.0.1:{listener.sockets[0].getsockname()[1]}"})
+
+
 async def talk(greeting: dict[str, Any], server: Server | None = None) -> None:
     """Say where the feed is, answer until the input ends."""
     print(json.dumps(greeting), flush=True)
@@ -139,12 +187,17 @@ async def talk(greeting: dict[str, Any], server: Server | None = None) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("kind", choices=["plain", "native", "ticks", "memory", "sqlite"])
+    kinds = ["plain", "native", "ticks", "memory", "sqlite", "documents", "pycrdt"]
+    parser.add_argument("kind", choices=kinds)
     parser.add_argument("number", type=int)
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--folder")
     given = parser.parse_args()
     if given.kind in {"memory", "sqlite"}:
         asyncio.run(history(given.number, given.kind, given.port, given.folder))
+    elif given.kind == "documents":
+        asyncio.run(documents(given.folder))
+    elif given.kind == "pycrdt":
+        asyncio.run(pycrdt())
     else:
         asyncio.run({"plain": plain, "native": native, "ticks": ticks}[given.kind](given.number))

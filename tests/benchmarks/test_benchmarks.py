@@ -84,3 +84,16 @@ def test_connections():
     for end in ("restart", "crash"):
         assert 1 <= found[end]["attempts_10s"] <= 10
         assert found[end]["busiest_100ms_percent"] >= 100 / 20
+
+
+def test_documents():
+    """All edits come to all editors, a long past to who opens it, and a save is what was saved."""
+    pytest.importorskip("psutil")
+    pytest.importorskip("pycrdt.websocket")
+    found = run("documents", "--editors=8", "--seconds=1", "--edits=2000", "--length=5000", "--rounds=1")
+    ways = ("memory", "sqlite", "pycrdt", "json")
+    assert list(found["editors"]) == [f"{way}_{count}" for count in (2, 8) for way in ways]
+    assert list(found["past"]) == ["typed", "scattered"]
+    assert list(found["save"]) == ["middle", "ends", "scattered", "half"]
+    assert found["save"]["middle"]["edits"] == 1
+    assert list(found["edit"]) == ["memory", "sqlite"]
