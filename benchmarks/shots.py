@@ -1,6 +1,6 @@
-"""Pictures of every chart, in light and dark: `python -m benchmarks.shots [--out build/shots]`.
+"""Pictures of every widget, in light and dark: `python -m benchmarks.shots [--out build/shots]`.
 
-Each chart is drawn by a JupyterLab of its own from prices that are the same on each run.
+They are drawn by a JupyterLab of its own, the charts from prices that are the same on each run.
 """
 
 from __future__ import annotations
@@ -51,6 +51,13 @@ CHARTS = {
     "dashboard": 'rt.dashboard(prices.chart("price"), prices.candles("500ms", key="AAPL"), columns=2)',
     "status": "rt.status()",
 }
+PEOPLE = """
+import rtwidgets as rt
+
+rt.serve()
+ada, bob = (rt.document("notes", name=name) for name in ("ada", "bob"))
+ada.replace("Party on Sunday\\n\\n- oat milk\\n- rye bread\\n- cheese 😀\\n\\nWho brings the music?\\n")
+""".strip()
 NARROW = ("relative", "candles", "depth")
 TIMEOUT = 60.0
 
@@ -64,6 +71,9 @@ def main() -> None:
         nbformat.write(new_notebook(cells=cells), Path(folder) / "shots.ipynb")
         with Lab(folder, scale=1.5) as lab:
             shoot(lab.open("shots.ipynb"), arguments.out)
+            cells = [new_code_cell(source) for source in (PEOPLE, "ada.editor()", "bob.editor()")]
+            nbformat.write(new_notebook(cells=cells), Path(folder) / "people.ipynb")
+            shoot_people(lab.open("people.ipynb"), arguments.out)
 
 
 def shoot(page: NotebookPage, out: Path) -> None:
@@ -82,6 +92,29 @@ def shoot(page: NotebookPage, out: Path) -> None:
         await_picture(page, index)
         page.page.wait_for_timeout(1000)
         print(page.screenshot(out / f"{name}-narrow.png", index))
+    for problem in page.problems:
+        raise SystemExit(problem)
+
+
+def shoot_people(page: NotebookPage, out: Path) -> None:
+    """Write the pictures of a document in which two people type."""
+    page.run_all()
+    boxes = [page.cell(index).get_by_role("textbox", name="document notes") for index in (1, 2)]
+    for box, line, words in ((boxes[0], "oat milk", ", 2 l"), (boxes[1], "Who brings", " I do!")):
+        box.locator(".cm-line", has_text=line).click(timeout=TIMEOUT * 1000)
+        box.press("End")
+        box.press_sequentially(words)
+    for box in boxes:
+        box.get_by_text("I do!").wait_for(timeout=TIMEOUT * 1000)
+        box.locator(".rtw-cursor-name").wait_for(timeout=TIMEOUT * 1000)
+    for theme in ("light", "dark"):
+        page.set_theme(theme)
+        page.page.wait_for_timeout(400)
+        print(page.screenshot(out / f"editor-{theme}.png", 1))
+    page.set_theme("light")
+    page.page.set_viewport_size({"width": 480, "height": 900})
+    page.page.wait_for_timeout(400)
+    print(page.screenshot(out / "editor-narrow.png", 2))
     for problem in page.problems:
         raise SystemExit(problem)
 

@@ -5,42 +5,29 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
-from itertools import accumulate
-from typing import NamedTuple
+from typing import Any
 
 import msgspec
 
 from rtwidgets.client.awareness import AwarenessSource
 from rtwidgets.client.link import Link
 from rtwidgets.client.multiplex import Multiplex
+from rtwidgets.client.outgoing import Outgoing
 from rtwidgets.client.subscription import Subscription
-from rtwidgets.errors import BadUpdate, Closed, DocumentLost, ProtocolError, Refused, RtError, UsageError
+from rtwidgets.errors import BadUpdate, DocumentLost, ProtocolError, Refused, RtError
 from rtwidgets.loop import Bell, report, supervise
 from rtwidgets.messages import Joined, Latest, Left, Messages, Subscribed
 from rtwidgets.yjs.edits import Change
 from rtwidgets.yjs.history import Entry, History
 from rtwidgets.yjs.protocol import AskAwareness, Awareness, State, Step1, Update, decode, encode
 from rtwidgets.yjs.record import Record
-from rtwidgets.yjs.replica import Replica, merged
+from rtwidgets.yjs.replica import Replica
 from rtwidgets.yjs.shadow import Shadow
 from rtwidgets.yjs.versions import Versions
 
 __all__ = ["DocumentSource", "Editing"]
 
-BATCH = 100
-"""Edits that are sent as one at the most, while the answer to the last ones is awaited."""
-BATCH_BYTES = 256 * 1024
-RETRY = 1.0
-"""Seconds until edits are sent again that the server could not store."""
-
 _records = msgspec.json.Decoder(list[Record]).decode
-
-
-class _Waiter(NamedTuple):
-    """Somebody who waits until so many edits have been answered."""
-
-    number: int
-    future: asyncio.Future[None]
 
 
 class DocumentSource:
@@ -69,11 +56,7 @@ class DocumentSource:
         self._epoch: str | None = None
         self._head = 0  # the newest offset when the server answered last
         self._behind: list[tuple[int, Record]] = []  # what has come of the way there
-        self._open = asyncio.Event()  # set while the connection is one on which the channel is followed
-        self._more = asyncio.Event()
-        self._pending: list[bytes] = []
-        self._made = self._answered = 0  # own edits
-        self._waiters: list[_Waiter] = []
+        self._outgoing = Outgoing(f"document {name}", self._publish, self._whole, self._refused)
         self._editings: set[Editing] = set()
         self._watching: list[Callable[[str, int], None]] = []
         self._shadow = Shadow()
@@ -98,7 +81,7 @@ class DocumentSource:
     @property
     def unsent(self) -> int:
         """Own edits that the server has not answered yet."""
-        return self._made - self._answered
+        return self._outgoing.unsent
 
     @property
     def caught_up(self) -> bool:
@@ -109,15 +92,14 @@ class DocumentSource:
         """Follow the document until it is here, and be present in it; raises as `Multiplex.subscribe`."""
         await self._multiplex.subscribe(self, user=self.user)
         await self.awareness.start()
-        self._sending = supervise(self._send(), f"sending edits of {self.subscription.channel}")
+        self._sending = supervise(self._outgoing.run(), f"sending edits of {self.subscription.channel}")
         await self.bell.wait(lambda: self.caught_up or self.link.ended.done())
 
     async def close(self) -> None:
         """Send what is on its way, as far as the connection stands, and follow the document no longer."""
-        if self._open.is_set() and self.unsent:
-            with contextlib.suppress(RtError, TimeoutError):  # told where it was waited for, or in the status
-                async with asyncio.timeout(2.0):
-                    await self.settled()
+        with contextlib.suppress(RtError, TimeoutError):  # told where it was waited for, or in the status
+            async with asyncio.timeout(2.0):
+                await self.settled()
         if self._sending is not None:
             self._sending.cancel()
         for editing in list(self._editings):
@@ -154,18 +136,8 @@ class DocumentSource:
         return True
 
     async def settled(self) -> None:
-        """Wait until the server has all edits that were made here; not while there is no connection.
-
-        Raises
-        ------
-        Refused
-            When it does not take them.
-        """
-        if not self.unsent or not self._open.is_set():
-            return
-        waiter = _Waiter(self._made, asyncio.get_running_loop().create_future())
-        self._waiters.append(waiter)
-        await waiter.future
+        """Wait until the server has all edits that were made here; as `Outgoing.settled`."""
+        await self._outgoing.settled()
 
     def join(self, hear: Callable[[bytes], None]) -> Editing:
         """Have an editor take part.
@@ -254,9 +226,7 @@ class DocumentSource:
 
     def _edited(self, update: bytes, change: Change, *, but: Editing | None = None) -> None:
         """Send an edit that was made here to the server, and to the editors here."""
-        self._pending.append(update)
-        self._made += 1
-        self._more.set()
+        self._outgoing.add(update)
         self._changed([update], change, but=but)
 
     def _changed(self, updates: list[bytes], change: Change, *, but: Editing | None = None) -> None:
@@ -287,77 +257,24 @@ class DocumentSource:
 
     # To the server
 
-    async def _send(self) -> None:
-        while True:
-            await self._more.wait()
-            await self._open.wait()
-            if not self._pending:  # the copy was thrown away meanwhile
-                continue
-            count = self._together()
-            batch, epoch = self._pending[:count], self._epoch
-            try:
-                message = {"update": merged(batch), "epoch": epoch}
-                await self._multiplex.publish(self.subscription.channel, message)
-            except Closed:
-                self._open.clear()
-                self._release()  # it is sent when the connection is back, which may take long
-            except UsageError as error:  # it does not fit into a message
-                if epoch == self._epoch:
-                    await self._refused(Refused("too_large", f"{error}: make the edit in parts"), count)
-            except Refused as refusal:
-                if epoch == self._epoch:
-                    await self._refused(refusal, count)
-            else:
-                if epoch == self._epoch:
-                    self._settle(count)
+    def _whole(self) -> bytes:
+        return self.replica.state()
 
-    def _together(self) -> int:
-        """Return how many edits are sent as one: those that surely fit into a message, one at the least."""
-        sizes = accumulate(map(len, self._pending[:BATCH]))
-        return max(1, sum(size <= BATCH_BYTES for size in sizes))
+    async def _publish(self, message: dict[str, Any]) -> int:
+        return await self._multiplex.publish(self.subscription.channel, message)
 
-    def _settle(self, count: int) -> None:
-        del self._pending[:count]
-        self._answered += count
-        if not self._pending:
-            self._more.clear()
-        self._release(self._answered)
-
-    def _release(self, answered: int | None = None, error: RtError | None = None) -> None:
-        """Have those wait no longer whose edits are among the first so many; all of them for None."""
-        for waiter in self._waiters[:]:
-            if answered is None or waiter.number <= answered:
-                self._waiters.remove(waiter)
-                if waiter.future.done():  # it was given up
-                    continue
-                if error is None:
-                    waiter.future.set_result(None)
-                else:
-                    waiter.future.set_exception(error)
-
-    async def _refused(self, refusal: Refused, count: int) -> None:
-        if refusal.code == "stale_epoch":
-            self._open.clear()  # it has begun anew: what comes next on the channel says so
-        elif refusal.code == "not_stored":
+    def _refused(self, refusal: Refused) -> None:
+        if not self._outgoing.waited_for:
             report(f"document {self.name}", refusal)
-            await asyncio.sleep(RETRY)
-        elif refusal.code == "out_of_order" and self._pending[0] != (state := self.replica.state()):
-            self._pending[:count] = [state] + [b"\x00\x00"] * (count - 1)
-        else:
-            if not self._waiters:
-                report(f"document {self.name}", refusal)
-            self._give_up(refusal)
-            self.bell.ring()
+        self._give_up(refusal)
+        self.bell.ring()
 
     def _give_up(self, error: RtError) -> None:
         """Forget the edits that are on their way, here and in the editors."""
-        self._pending.clear()
-        self._more.clear()
-        self._answered = self._made
+        self._outgoing.give_up(error)
         self._restore()
         for editing in list(self._editings):
             editing.hear(b"")
-        self._release(error=error)
 
     # What the multiplex calls
 
@@ -368,7 +285,7 @@ class DocumentSource:
         if self._epoch not in {None, answer.epoch}:
             self._discard()
         self._epoch, self._head = answer.epoch, answer.last
-        self._open.set()
+        self._outgoing.opened(answer.epoch)
         self.bell.ring()
 
     def read(self, run: Messages, known: int) -> None:
@@ -420,7 +337,7 @@ class DocumentSource:
 
     def _restore(self) -> None:
         """Make the replica anew of what the server has and what is on its way there."""
-        self.replica = Replica([*self.history.updates, *self._pending], undo=True)
+        self.replica = Replica([*self.history.updates, *self._outgoing.pending], undo=True)
         self.versions = Versions(self.replica.text, self.versions.version + 1)
         self._shadow = Shadow()
         self._show()
