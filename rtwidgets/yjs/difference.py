@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
 
 from rtwidgets.yjs.edits import Change, Edit
 
@@ -11,16 +11,16 @@ __all__ = ["MOST", "difference", "distance"]
 
 MOST = 100
 """Characters inserted and deleted up to which the shortest way is looked for."""
-LINES = 2_000
-"""Lines up to which it is looked for by whole lines beyond that; those of more are replaced all together."""
+MOST_LINES = 200
+"""Lines inserted and deleted up to which it is looked for by whole lines; more are replaced all together."""
 
 
 def difference(before: str, after: str) -> Change:
     """Return what leads from one text to another.
 
     Up to `MOST` characters that is the shortest way (Myers, "An O(ND) difference algorithm and its
-    variations", 1986); more are compared by lines, as far as there are not too many of these. What is the
-    same at both ends is left out first, by comparing slices, which takes no time for texts of any size.
+    variations", 1986), and beyond that the shortest way by whole lines, up to `MOST_LINES` of them. What is
+    the same at both ends is left out first, by comparing slices, which takes no time for texts of any size.
     """
     head, tail = _ends(before, after)
     old, new = before[head : len(before) - tail], after[head : len(after) - tail]
@@ -29,7 +29,7 @@ def difference(before: str, after: str) -> Change:
     if not old or not new:
         return (Edit(head, head + len(old), new),)
     trace = _shortest(old, new, MOST)
-    parts = _by_lines(old, new) if trace is None else _by_characters(old, new, trace)
+    parts = _by_lines(old, new) if trace is None else _edits(old, new, trace)
     return tuple(Edit(head + start, head + stop, text) for start, stop, text in parts)
 
 
@@ -57,8 +57,8 @@ def _ends(before: str, after: str) -> tuple[int, int]:
     return head, least
 
 
-def _run(old: str, x: int, new: str, y: int) -> int:
-    """Return how many characters are the same from two places on."""
+def _run(old: Sequence[str], x: int, new: Sequence[str], y: int) -> int:
+    """Return how many characters, or lines, are the same from two places on."""
     longest = min(len(old) - x, len(new) - y)
     least, step = 0, 1
     while least < longest:
@@ -74,7 +74,7 @@ def _run(old: str, x: int, new: str, y: int) -> int:
     return least
 
 
-def _shortest(old: str, new: str, most: int) -> list[dict[int, int]] | None:
+def _shortest(old: Sequence[str], new: Sequence[str], most: int) -> list[dict[int, int]] | None:
     """Return how far each diagonal goes, for each number of edits; None when `most` is too few."""
     most = min(most, len(old) + len(new))
     if abs(len(old) - len(new)) > most:
@@ -100,14 +100,14 @@ def _shortest(old: str, new: str, most: int) -> list[dict[int, int]] | None:
     return None
 
 
-def _by_characters(old: str, new: str, trace: list[dict[int, int]]) -> list[Edit]:
-    """Walk back over the diagonals."""
+def _edits(old: Sequence[str], new: Sequence[str], trace: list[dict[int, int]]) -> list[Edit]:
+    """Walk back over the diagonals; places count what the sequences are made of."""
     edits: list[Edit] = []
     x, y = len(old), len(new)
     for number in range(len(trace) - 1, 0, -1):
         before, diagonal = trace[number - 1], x - y
         down, right = before.get(diagonal + 1, -1), before.get(diagonal - 1, -2) + 1
-        if down >= right:  # a character was inserted
+        if down >= right:  # something was inserted
             x = down
             y = x - diagonal - 1
             edit = Edit(x, x, new[y])
@@ -123,12 +123,11 @@ def _by_characters(old: str, new: str, trace: list[dict[int, int]]) -> list[Edit
 
 
 def _by_lines(old: str, new: str) -> Iterator[Edit]:
-    lines, others = old.splitlines(keepends=True), new.splitlines(keepends=True)
-    if len(lines) > LINES or len(others) > LINES:
+    before, after = old.splitlines(keepends=True), new.splitlines(keepends=True)
+    trace = _shortest(before, after, MOST_LINES)
+    if trace is None:
         yield Edit(0, len(old), new)
         return
-    at = 0
-    places = [0, *(at := at + len(line) for line in lines)]
-    for kind, first, last, start, stop in difflib.SequenceMatcher(None, lines, others).get_opcodes():
-        if kind != "equal":
-            yield Edit(places[first], places[last], "".join(others[start:stop]))
+    places = [0, *accumulate(map(len, before))]
+    for start, stop, text in _edits(before, after, trace):
+        yield Edit(places[start], places[stop], text)

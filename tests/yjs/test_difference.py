@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rtwidgets.yjs.difference import LINES, MOST, difference, distance
+from rtwidgets.yjs.difference import MOST, MOST_LINES, difference, distance
 from rtwidgets.yjs.edits import Edit, apply, counts
 
 short = st.text(st.sampled_from("ab\né😀"), max_size=12)
@@ -49,7 +49,7 @@ def test_lines_that_are_the_same_are_left_alone():
 
 def test_texts_of_too_many_lines_are_replaced():
     """All together, without looking for what they share; a small change in them is found nevertheless."""
-    lines = [f"{n}\n" for n in range(LINES + 5)]
+    lines = [f"{n}\n" for n in range(2 * MOST_LINES)]
     change = difference("".join(lines), "".join(reversed(lines)))
     assert len(change) == 1
     before = "".join(lines) * 50

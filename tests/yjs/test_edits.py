@@ -73,6 +73,18 @@ def test_what_yjs_tells_is_the_change_that_was_made(data):
     assert apply(text, change) == str(content)
 
 
+def test_inserts_at_one_place_are_in_the_order_in_which_they_were_made():
+    """What comes later goes after what is there; `first` turns that round."""
+    assert apply("aAb", carry((Edit(1, 1, "B"),), (Edit(1, 1, "A"),))) == "aABb"
+    assert apply("aAb", carry((Edit(1, 1, "B"),), (Edit(1, 1, "A"),), first=True)) == "aBAb"
+
+
+def test_counts_are_of_what_is_inserted_and_of_what_is_deleted():
+    """In this order, over all edits of a change."""
+    assert counts((Edit(0, 2, "xyz"), Edit(3, 3, "😀"), Edit(4, 5, ""))) == (4, 3)
+    assert counts(()) == (0, 0)
+
+
 @pytest.mark.parametrize(
     "change",
     [(Edit(0, 4, ""),), (Edit(2, 1, ""),), (Edit(-1, 0, "x"),), (Edit(1, 3, ""), Edit(2, 3, "x"))],
