@@ -51,7 +51,7 @@ help:
 	@echo "make check   lint, format, types, and the floors of the house"
 	@echo "make bench   measure ingest, snapshots, memory and charts beside other libraries"
 	@echo "make stress  break links and servers at random for a minute, and count what is lost"
-	@echo "make shots   write pictures of every chart to build/shots/"
+	@echo "make shots   write pictures of every widget to build/shots/"
 	@echo "make docs    build the documentation to site/"
 
 .PHONY: demo
@@ -84,6 +84,7 @@ bench: $(VENV)/.installed-bench browser
 	@$(BIN)/python -m benchmarks.recovery
 	@$(BIN)/python -m benchmarks.connections
 	@$(BIN)/python -m benchmarks.documents
+	@$(BIN)/python -m benchmarks.keystroke
 	@$(BIN)/python -m benchmarks.chart
 
 .PHONY: stress

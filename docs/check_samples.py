@@ -1,16 +1,21 @@
 """Run the samples of the pages: `python docs/check_samples.py`, which `make docs` does.
 
 In `feeds.md` the JSON lines of a section are what a server sends, and the text after a sample is how its last
-expression prints. In the other pages the Python that begins with an import is run as it stands.
+expression prints. `documents.md` is one story: its Python is run from the top, in an empty folder, and the
+text after a sample is how its last expression prints. In the other pages the Python that begins with an
+import is run as it stands.
 """
 
 from __future__ import annotations
 
 import ast
+import contextlib
 import json
 import re
 import sys
+import tempfile
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +80,25 @@ def feeds(page: str) -> Iterator[str]:
     background.release()
 
 
+def story(path: str) -> Iterator[str]:
+    """Run all samples of a page, one after the other; yield what differs or went wrong out of sight."""
+    blocks = [*BLOCK.findall((ROOT / path).read_text("utf-8")), ("", "")]
+    names: dict[str, Any] = {"__name__": path}
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        for (kind, code), (after, text) in pairwise(blocks):
+            if kind == "python" and after == "text":
+                shown = str(evaluate(code, names))
+                if shown.split() != text.split():
+                    yield f"{path}, after\n{code}shows now:\n{shown}"
+            elif kind == "python":
+                exec(compile(code, path, "exec"), names)  # noqa: S102 - our own pages
+        rt.stop()
+    try:
+        rt.health()
+    except rt.RtError as error:
+        yield f"{path}: {error}"
+
+
 def pages(*paths: str) -> Iterator[str]:
     """Run the samples that stand for themselves; yield what went wrong out of sight."""
     for path in paths:
@@ -92,6 +116,7 @@ if __name__ == "__main__":
     with pd.option_context("display.width", 200, "display.max_columns", 20):
         wrong = [
             *feeds((ROOT / "docs/feeds.md").read_text("utf-8")),
+            *story("docs/documents.md"),
             *pages("README.md", "docs/index.md", "docs/accounts.md"),
         ]
     sys.exit("\n\n".join(wrong) or None)

@@ -73,7 +73,7 @@ __all__ = ["serve"]
     default="memory://",
     show_default=True,
     metavar="URL",
-    help="Where logs live: sqlite:///file.db has chat and your own services' channels again after a restart. "
+    help="Where logs live: sqlite:///file.db has chat, documents and your own services' channels again after a restart. "
     "How much of each channel is kept may follow: '?max_messages=200000&max_bytes=100000000&max_age=3600'.",
 )
 @click.option(
@@ -104,7 +104,8 @@ def serve(  # noqa: PLR0917 (click passes them by name)
     as_json: bool,
     verbose: bool,
 ) -> None:
-    """Serve all services, or those named: echo, ws (a raw echo), prices, chat, accounts.
+    """Serve all services, or those named: echo, ws (a raw echo), prices, chat, accounts,
+    documents.
 
     The URL and the token are logged, with a line to paste into a notebook. Ctrl-C and SIGTERM end it.
 

@@ -53,8 +53,13 @@ class AwarenessSource:
         self._telling: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Follow the channel; raises as `Multiplex.subscribe`."""
-        await self._multiplex.subscribe(self)
+        """Follow the channel, if the token allows it; raises as `Multiplex.subscribe` otherwise."""
+        try:
+            await self._multiplex.subscribe(self)
+        except Refused as refusal:
+            if refusal.code != "forbidden":
+                raise
+            return  # who may read the document alone sees nobody in it
         self._telling = supervise(self._tell(), f"telling {self.subscription.channel}")
 
     async def close(self) -> None:

@@ -97,3 +97,10 @@ def test_documents():
     assert list(found["save"]) == ["middle", "ends", "scattered", "half"]
     assert found["save"]["middle"]["edits"] == 1
     assert list(found["edit"]) == ["memory", "sqlite"]
+
+
+@pytest.mark.browser
+def test_keystroke():
+    """Each key comes to the other browser's screen after it was pressed."""
+    found = run("keystroke", "--keys=5")
+    assert 0 < found["p50_ms"] <= found["p95_ms"] <= found["worst_ms"]

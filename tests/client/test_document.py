@@ -327,3 +327,17 @@ async def test_rows_about_what_goes_on(monkeypatch):
         assert set(columns["editors"]) == {2}
         assert columns["time"] == sorted(columns["time"])
         await stats.close()
+
+
+async def test_who_may_read_the_document_alone_sees_nobody_in_it():
+    """The text comes all the same."""
+    async with Server(SERVICES) as server, reading(server) as ada:
+        await ada.edit(end_of("words"))
+        token = server.hub.tokens.issue(
+            "bob", scopes=["subscribe:documents/notes", "presence:documents/notes"], lifetime=60
+        )
+        async with reading(server, "bob", token=token) as bob:
+            assert bob.text == "words"
+            assert not bob.writable
+            await eventually(lambda: ada.present == ["ada", "bob"])
+    assert take_errors() == []
