@@ -153,7 +153,8 @@ def test_serve_logs_the_line_to_connect_with(run):
     line = r'rt\.connect\("prices", server="(ws://127\.0\.0\.1:\d+)", token="(.+)"\)'
     url, token = server.seen(line, server.err).groups()
     server.seen(
-        rf"serving at {url}: /echo, /ws, /prices, /chat/\{{room\}}, /accounts, /documents/\{{name\}}, /documents/\{{name\}}/awareness, /yjs/\{{name\}}$",
+        rf"serving at {url}: /echo, /ws, /prices, /chat/\{{room\}}, /accounts, /documents/\{{name\}}, "
+        r"/documents/\{name\}/awareness, /yjs/\{name\}$",
         server.err,
     )
     server.seen(rf"token: {re.escape(token)}$", server.err)

@@ -73,8 +73,9 @@ __all__ = ["serve"]
     default="memory://",
     show_default=True,
     metavar="URL",
-    help="Where logs live: sqlite:///file.db has chat, documents and your own services' channels again after a restart. "
-    "How much of each channel is kept may follow: '?max_messages=200000&max_bytes=100000000&max_age=3600'.",
+    help="Where logs live: sqlite:///file.db has chat, documents and your own services' channels again after "
+    "a restart. How much of each channel is kept may follow: "
+    "'?max_messages=200000&max_bytes=100000000&max_age=3600'.",
 )
 @click.option(
     "--json", "as_json", is_flag=True, help="Print url, token and paths as a line of JSON when ready."

@@ -7,7 +7,7 @@ from itertools import accumulate
 
 from rtwidgets.yjs.edits import Change, Edit
 
-__all__ = ["MOST", "difference", "distance"]
+__all__ = ["MOST", "difference", "distance", "span"]
 
 MOST = 100
 """Characters inserted and deleted up to which the shortest way is looked for."""
@@ -41,6 +41,12 @@ def distance(before: str, after: str, most: int) -> int:
         return min(len(old) + len(new), most + 1)
     trace = _shortest(old, new, most)
     return most + 1 if trace is None else len(trace) - 1
+
+
+def span(before: str, after: str) -> int:
+    """Return how many characters of both are between what is the same at the beginning and at the end."""
+    head, tail = _ends(before, after)
+    return len(before) + len(after) - 2 * (head + tail)
 
 
 def _ends(before: str, after: str) -> tuple[int, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rtwidgets.yjs.difference import MOST, difference, distance
+from rtwidgets.yjs.difference import MOST, difference, distance, span
 from rtwidgets.yjs.edits import Change, carry
 from rtwidgets.yjs.versions import Versions
 
@@ -10,6 +10,8 @@ __all__ = ["Shadow"]
 
 GUESSES = 16
 """Versions, the newest ones, that a save without a version may have been made from."""
+BRIDGE = 1_000
+"""Changes of others that a save is carried over at the most: by then its writer has seen some of them."""
 
 
 class Shadow:
@@ -90,7 +92,7 @@ class Shadow:
         """Lead the bridge on to the newest version."""
         if self._text is None:
             return
-        if self._upto < versions.oldest:
+        if self._upto < versions.oldest or len(self._bridge) > BRIDGE:
             self._text = None
             return
         for version, theirs in versions.steps(self._upto):
@@ -112,7 +114,12 @@ class Shadow:
                 best, least = version, size
         if self._text is not None and distance(self._text, text, least - 1) < least:
             return None
-        return best
+        if least <= MOST:
+            return best
+        # All are far from it, as when a lot was pasted: what was pasted is in one place, mostly.
+        spans = {version: span(versions.at(version), text) for version in choice}
+        best = min(choice, key=spans.__getitem__)  # the newer one of equals
+        return None if self._text is not None and span(self._text, text) < spans[best] else best
 
 
 def _changes(versions: Versions, after: int) -> list[Change]:

@@ -10,9 +10,12 @@ from rtwidgets.yjs.edits import Change, apply, carry, counts, inverse
 
 __all__ = ["Versions"]
 
+EDIT = 100
+"""What an edit takes of the memory for characters, beside its own."""
+
 
 class _Step(NamedTuple):
-    """What led to a version, what leads back from it, and the characters that both of them keep."""
+    """What led to a version, what leads back from it, and how many characters both of them take."""
 
     version: int
     change: Change
@@ -46,7 +49,7 @@ class Versions:
         """Make a change of the newest version, which leads to another one; forget what is too old."""
         assert version > self.version
         self.version = version
-        size = sum(counts(change))
+        size = sum(counts(change)) + EDIT * len(change)
         self._steps.append(_Step(version, change, inverse(self.text, change), size))
         self.text = apply(self.text, change)
         self._chars += size

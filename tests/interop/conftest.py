@@ -12,8 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.interop.yjs_peer import YjsPeer
-
 PEERS = Path(__file__).parents[1] / "peers"
 
 
@@ -114,14 +112,3 @@ def node(peers, start):
         return NodeClient(start("node", peers / "client.mjs", url, *subprotocols))
 
     return node
-
-
-@pytest.fixture
-def yjs_peer(peers, start):
-    """Connect Yjs with y-websocket's provider to a document of what `serve` returned."""
-
-    def yjs_peer(served: dict, *, room: str = "notes", token: str | None = None) -> YjsPeer:
-        url = f"{served['url']}/yjs"
-        return YjsPeer(start("node", peers / "yjs-peer.mjs", url, room, token or served["token"]))
-
-    return yjs_peer

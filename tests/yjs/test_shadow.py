@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rtwidgets.yjs.difference import MOST
 from rtwidgets.yjs.edits import Edit, apply
 from rtwidgets.yjs.shadow import Shadow
 from rtwidgets.yjs.versions import Versions
@@ -115,6 +116,30 @@ def test_without_versions_no_insert_is_lost(steps):
     world = World(3, echo=False, text="abcdefghij")
     play(world, steps)
     assert sorted(world.versions.text) == sorted(world.inserted)
+
+
+@pytest.mark.parametrize("size", [MOST, MOST + 1, 5 * MOST])
+@pytest.mark.parametrize("place", [0, 5, 10])
+@pytest.mark.parametrize("gone", [0, 2])
+def test_what_is_pasted_takes_back_nobodys_words(size, place, gone):
+    """However much it is, and also in place of something: a save without a version that crosses an update."""
+    versions = Versions("abcdefghijklmno", 1)
+    pasted = (Edit(place, place + gone, "p" * size),)
+    text = apply(versions.text, pasted)
+    versions.add((Edit(13, 13, "BOB"), Edit(14, 15, "")), 2)
+    change = Shadow().rebase(versions, text, None, since=1)
+    assert apply(versions.text, change) == apply(text, (Edit(len(text) - 2, len(text), "BOBn"),))
+
+
+@pytest.mark.parametrize("size", [1, MOST + 1])
+def test_a_paste_after_a_paste_is_made_from_the_first_one(size):
+    """Also when neither is in a version that the writer has seen."""
+    versions, shadow = Versions("abc", 1), Shadow()
+    versions.add(shadow.rebase(versions, "abc" + "p" * 200, None, since=1), 2)
+    shadow.landed(2)
+    versions.add((Edit(0, 0, "BOB"),), 3)
+    change = shadow.rebase(versions, "abc" + "p" * 200 + "q" * size, None, since=1)
+    assert apply(versions.text, change) == "BOBabc" + "p" * 200 + "q" * size
 
 
 def test_a_save_of_an_unknown_version_is_refused():

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rtwidgets.yjs.edits import Edit, apply
-from rtwidgets.yjs.versions import Versions
+from rtwidgets.yjs.versions import EDIT, Versions
 from tests.yjs.test_edits import changes, texts
 
 
@@ -49,7 +49,7 @@ def test_a_change_of_an_older_version_keeps_what_it_inserts(data, text):
 
 def test_what_is_too_old_is_forgotten():
     """By their number, and by the characters in them; the newest one is kept, however large."""
-    versions = Versions("", 0, limit=3, max_chars=100)
+    versions = Versions("", 0, limit=3, max_chars=1_000)
     for number in range(1, 6):
         versions.add((Edit(0, 0, "x"),), number)
     assert versions.oldest == 2
@@ -61,3 +61,11 @@ def test_what_is_too_old_is_forgotten():
         versions.at(4)
     with pytest.raises(LookupError, match="no version 7 yet"):
         versions.carry((), 7)
+
+
+def test_what_is_forgotten_makes_room():
+    """Only characters of changes that are still kept count."""
+    versions = Versions("", 0, limit=1_000, max_chars=50 * (EDIT + 2))
+    for number in range(1, 201):
+        versions.add((Edit(0, 0, "xy"),), number)
+    assert versions.version - versions.oldest == 50
