@@ -2,58 +2,22 @@
  * The editor of a shared document: CodeMirror on a Yjs text, synced through the kernel.
  *
  * Each page has one Y.Doc for all views of a widget. It speaks y-protocols with the kernel's replica, as y-websocket
- * does with a server: a custom message's buffer is one such message. An empty one says that the document was begun anew.
+ * does with a server: a custom message's buffer is one such message, and its content says which page says it, so that the
+ * kernel passes it on to the others. An empty one from the kernel says that the document was begun anew.
  */
-import { defaultKeymap } from "@codemirror/commands";
-import { Compartment, EditorState } from "@codemirror/state";
-import { EditorView, drawSelection, keymap } from "@codemirror/view";
 import * as decoding from "lib0/decoding";
 import * as encoding from "lib0/encoding";
-import { yCollab, yUndoManagerKeymap } from "y-codemirror.next";
 import { Awareness, applyAwarenessUpdate, encodeAwarenessUpdate, removeAwarenessStates } from "y-protocols/awareness";
-import { readSyncMessage, writeSyncStep1, writeUpdate } from "y-protocols/sync";
+import { messageYjsSyncStep2, readSyncMessage, writeSyncStep1, writeUpdate } from "y-protocols/sync";
 import * as Y from "yjs";
 
 import { Words } from "../rtwidgets/widgets/browser/kernel.js";
+import { Pane } from "./pane.js";
 
 const SYNC = 0;
 const AWARENESS = 1;
 const ASK_AWARENESS = 3;
 const GATHER = 10; // milliseconds that edits are gathered for one message: less than a frame
-
-const theme = EditorView.theme({
-  "&": {
-    color: "var(--jp-content-font-color1, #222)",
-    backgroundColor: "var(--jp-layout-color0, #fff)",
-    minHeight: "12em",
-    maxHeight: "36em",
-  },
-  "&.cm-focused": { outline: "2px solid var(--jp-brand-color1, #1976d2)", outlineOffset: "-1px" },
-  ".cm-scroller": {
-    fontFamily: "var(--jp-code-font-family, monospace)",
-    fontSize: "var(--jp-code-font-size, 13px)",
-    lineHeight: "1.6",
-    overflow: "auto",
-    minHeight: "12em",
-  },
-  ".cm-content": { caretColor: "var(--jp-content-font-color1, #222)", padding: "1.5em 0 0.5em" },
-  ".cm-cursor": { borderLeftColor: "var(--jp-content-font-color1, #222)" },
-  ".cm-line": { padding: "0 10px" },
-  "&.cm-focused > .cm-scroller > .cm-selectionLayer .cm-selectionBackground, .cm-selectionBackground": {
-    background: "color-mix(in srgb, var(--jp-brand-color1, #1976d2) 30%, transparent)",
-  },
-  ".cm-ySelectionInfo": {
-    opacity: 1,
-    top: "-1.35em",
-    padding: "0 4px",
-    borderRadius: "3px 3px 3px 0",
-    fontFamily: "var(--jp-ui-font-family, sans-serif)",
-    fontSize: "11px",
-    fontWeight: "normal",
-    lineHeight: "1.35",
-    color: "#fff",
-  },
-});
 
 /** The document on this page. */
 class Session {
@@ -61,15 +25,34 @@ class Session {
     this.model = model;
     this.words = new Words(model);
     this.panes = new Set();
-    this.updates = [];
-    this.clients = new Set();
+    this.alive = true;
     this.hear = (_, buffers) => this.take(bytes(buffers[0]));
+    this.look = () => {
+      // The others are not heard any more, so they are not shown as if they were here.
+      if (model.get("stopped")) removeAwarenessStates(this.awareness, this.others(), this);
+      this.show();
+    };
+    this.lost = () => {
+      this.alive = model.comm_live ?? false;
+      this.show();
+    };
     this.leave = () => {
-      removeAwarenessStates(this.awareness, [this.doc.clientID], "page");
-      this.flush();
+      const { clientID } = this.doc;
+      removeAwarenessStates(this.awareness, [clientID], this);
+      this.words.say([{ page: clientID, left: true }, [presence(this.awareness, [clientID])]]);
+    };
+    this.back = () => {
+      if (this.awareness.getLocalState() === null) this.introduce();
     };
     model.on("msg:custom", this.hear);
+    this.linked = (_, status) => {
+      if (status === "connected") this.ask(); // what was said meanwhile may be lost
+    };
+    model.on("comm_live_update", this.lost);
+    this.words.kernel?.connectionStatusChanged?.connect(this.linked);
+    for (const name of LOOKED_AT) model.on(`change:${name}`, this.look);
     window.addEventListener("pagehide", this.leave);
+    window.addEventListener("pageshow", this.back);
     this.open();
   }
 
@@ -79,48 +62,84 @@ class Session {
     this.undo = new Y.UndoManager(this.text);
     this.awareness = new Awareness(this.doc);
     this.synced = false;
-    this.doc.on("update", (update, origin) => {
-      if (origin === this) return;
+    this.updates = [];
+    this.clients = new Set();
+    const { doc } = this;
+    const mine = (origin) => origin !== this && doc === this.doc; // a document that is thrown away has nothing to tell
+    doc.on("update", (update, origin) => {
+      if (!mine(origin)) return;
       this.updates.push(update);
       this.soon();
     });
     this.awareness.on("update", ({ added, updated, removed }, origin) => {
-      for (const pane of this.panes) pane.head();
-      if (origin === this) return;
+      if (!mine(origin)) return;
       for (const client of [...added, ...updated, ...removed]) this.clients.add(client);
       this.soon();
     });
-    this.awareness.setLocalStateField("user", {
-      name: this.model.get("user"),
-      color: this.model.get("colour"),
-      colorLight: `${this.model.get("colour")}40`,
+    this.awareness.on("change", () => {
+      if (doc === this.doc) this.show();
     });
-    this.say((encoder) => {
-      encoding.writeVarUint(encoder, SYNC);
-      writeSyncStep1(encoder, this.doc);
-    });
+    this.introduce();
+    this.ask();
+  }
+
+  /** Ask for what is not here; the kernel asks in its turn for what it does not have. */
+  ask() {
+    this.say(() => encoded(SYNC, (encoder) => writeSyncStep1(encoder, this.doc)), "step 1");
+  }
+
+  introduce() {
+    const color = this.model.get("colour");
+    this.awareness.setLocalState({ user: { name: this.model.get("user"), color, colorLight: `${color}40` } });
+  }
+
+  others() {
+    return [...this.awareness.getStates().keys()].filter((client) => client !== this.doc.clientID);
+  }
+
+  /** Why nothing can be typed: it is to be "lasting" or "passing"; or null. */
+  get lock() {
+    if (!this.alive || this.model.get("stopped") || !this.model.get("writable")) return "lasting";
+    return this.synced ? null : "passing";
+  }
+
+  /** How things stand, in a word or two. */
+  get state() {
+    if (this.model.get("stopped")) return "■ stopped";
+    if (!this.alive) return "■ the kernel is gone: run the cell again";
+    const state = this.model.get("state");
+    return state !== "open" ? `○ ${state}` : this.synced ? "● live" : "… loading";
+  }
+
+  show() {
+    for (const pane of this.panes) pane.show();
   }
 
   /** Throw the copy away and get another. */
   renew() {
+    this.leave();
     this.close();
     this.open();
     for (const pane of this.panes) pane.edit();
   }
 
   close() {
-    this.updates = [];
-    this.clients.clear();
-    this.awareness.destroy();
-    this.doc.destroy();
+    clearTimeout(this.timer);
+    this.timer = null;
+    const { doc } = this;
+    this.doc = null;
+    doc.destroy(); // and the awareness and the undo manager with it
   }
 
   destroy() {
     window.removeEventListener("pagehide", this.leave);
+    window.removeEventListener("pageshow", this.back);
     this.model.off("msg:custom", this.hear);
-    this.leave();
-    this.close();
+    this.model.off("comm_live_update", this.lost);
+    this.words.kernel?.connectionStatusChanged?.disconnect(this.linked);
+    for (const name of LOOKED_AT) this.model.off(`change:${name}`, this.look);
     this.words.close();
+    this.close();
   }
 
   soon() {
@@ -130,28 +149,25 @@ class Session {
   flush() {
     clearTimeout(this.timer);
     this.timer = null;
+    if (!this.alive) return;
     // Made when they are sent: while the kernel is busy, more is gathered for the same message.
     if (this.updates.length) {
-      this.say((encoder) => {
-        encoding.writeVarUint(encoder, SYNC);
-        writeUpdate(encoder, Y.mergeUpdates(this.updates.splice(0)));
+      this.say(() => {
+        const update = Y.mergeUpdates(this.updates.splice(0));
+        return encoded(SYNC, (encoder) => writeUpdate(encoder, update));
       }, "updates");
     }
     if (this.clients.size) {
-      this.say((encoder) => {
-        encoding.writeVarUint(encoder, AWARENESS);
-        encoding.writeVarUint8Array(encoder, encodeAwarenessUpdate(this.awareness, [...this.clients]));
+      this.say(() => {
+        const clients = [...this.clients];
         this.clients.clear();
+        return presence(this.awareness, clients);
       }, "awareness");
     }
   }
 
-  say(write, name = null) {
-    this.words.say(() => {
-      const encoder = encoding.createEncoder();
-      write(encoder);
-      return [{}, [encoding.toUint8Array(encoder)]];
-    }, name);
+  say(make, name = null) {
+    this.words.say(() => [{ page: this.doc.clientID }, [make()]], name);
   }
 
   take(message) {
@@ -166,92 +182,32 @@ class Session {
     } else if (kind === SYNC) {
       const answer = encoding.createEncoder();
       encoding.writeVarUint(answer, SYNC);
-      readSyncMessage(decoder, answer, this.doc, this);
-      if (encoding.length(answer) > 1) this.words.say([{}, [encoding.toUint8Array(answer)]]);
-      if (!this.synced) {
+      const step = readSyncMessage(decoder, answer, this.doc, this);
+      if (encoding.length(answer) > 1) this.say(() => encoding.toUint8Array(answer));
+      if (step === messageYjsSyncStep2 && !this.synced) {
         this.synced = true;
-        for (const pane of this.panes) pane.head();
+        this.show();
       }
     } else if (kind === ASK_AWARENESS) {
       this.clients.add(this.doc.clientID);
-      this.flush();
+      this.soon();
     }
   }
 }
 
-/** One view of it. */
-class Pane {
-  constructor(session, el) {
-    this.session = session;
-    const { model } = session;
-    this.bar = document.createElement("div");
-    this.bar.className = "rtw-editor-bar";
-    this.bar.setAttribute("role", "status");
-    this.body = document.createElement("div");
-    this.body.className = "rtw-editor-body";
-    this.body.dataset.lmSuppressShortcuts = "true"; // or else JupyterLab takes keys for commands on cells
-    el.classList.add("rtw-editor");
-    el.append(this.bar, this.body);
-    this.editable = new Compartment();
-    this.change = () => this.lock();
-    for (const name of ["writable", "stopped", "state"]) model.on(`change:${name}`, this.change);
-    session.panes.add(this);
-    this.edit();
-  }
-
-  get locked() {
-    const { model } = this.session;
-    return model.get("stopped") || !model.get("writable");
-  }
-
-  edit() {
-    this.view?.destroy();
-    const { text, awareness, undo, model } = this.session;
-    this.view = new EditorView({
-      parent: this.body,
-      state: EditorState.create({
-        doc: text.toString(),
-        extensions: [
-          // The text's line ends stay as they are, and places in it are the same here and in Yjs.
-          EditorState.lineSeparator.of("\n"),
-          EditorView.lineWrapping,
-          EditorView.contentAttributes.of({ "aria-label": `document ${model.get("name")}` }),
-          this.editable.of(this.locks()),
-          drawSelection(),
-          keymap.of([...yUndoManagerKeymap, ...defaultKeymap]),
-          yCollab(text, awareness, { undoManager: undo }),
-          theme,
-        ],
-      }),
-    });
-    this.head();
-  }
-
-  locks() {
-    return [EditorState.readOnly.of(this.locked), EditorView.editable.of(!this.locked)];
-  }
-
-  lock() {
-    this.view.dispatch({ effects: this.editable.reconfigure(this.locks()) });
-    this.head();
-  }
-
-  head() {
-    const { awareness, model, synced } = this.session;
-    const names = [...awareness.getStates().values()].map((state) => state.user?.name).filter(Boolean);
-    const state = model.get("stopped") ? "stopped" : synced ? model.get("state") : "loading";
-    const words = [state, model.get("writable") ? "" : "read only"].filter(Boolean);
-    const name = document.createElement("b");
-    name.textContent = model.get("name");
-    this.bar.replaceChildren(name, ` · ${[...new Set(names)].sort().join(", ")} · ${words.join(" · ")}`);
-  }
-
-  destroy() {
-    for (const name of ["writable", "stopped", "state"]) this.session.model.off(`change:${name}`, this.change);
-    this.session.panes.delete(this);
-    this.view.destroy();
-  }
+function encoded(kind, write) {
+  const encoder = encoding.createEncoder();
+  encoding.writeVarUint(encoder, kind);
+  write(encoder);
+  return encoding.toUint8Array(encoder);
 }
+
+function presence(awareness, clients) {
+  const update = encodeAwarenessUpdate(awareness, clients);
+  return encoded(AWARENESS, (encoder) => encoding.writeVarUint8Array(encoder, update));
+}
+
+const LOOKED_AT = ["writable", "stopped", "state"];
 
 function bytes(view) {
   return view instanceof DataView ? new Uint8Array(view.buffer, view.byteOffset, view.byteLength) : new Uint8Array(view);

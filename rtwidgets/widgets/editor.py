@@ -14,6 +14,7 @@ import anywidget
 import traitlets as t
 
 from rtwidgets.widgets.scripts import EDITOR, EDITOR_STYLE, TEXTAREA
+from rtwidgets.widgets.theme import COLOURS
 from rtwidgets.widgets.ticker import Ticker, close_widgets, closed, opened
 
 __all__ = ["Editor", "Peer", "Shared", "colour_of"]
@@ -21,8 +22,8 @@ __all__ = ["Editor", "Peer", "Shared", "colour_of"]
 LOOK_EVERY = 1.0
 """Seconds between two looks at the connection's state."""
 
-COLOURS = ("#0072B2", "#A84A00", "#00735A", "#A0407A", "#7A5C00", "#1F6A93")
-"""Those of Okabe and Ito, darker where white letters on them would not be read (4.5 : 1 and more)."""
+STEP_1 = b"\0\0"
+"""How a y-protocols message begins that asks for what its sender lacks: others have no use for it."""
 
 
 class Peer(Protocol):
@@ -72,6 +73,7 @@ class Editor(anywidget.AnyWidget):
         What is edited.
     """
 
+    _css = EDITOR_STYLE
     uid = t.Unicode().tag(sync=True)
     name = t.Unicode().tag(sync=True)
     user = t.Unicode().tag(sync=True)
@@ -91,17 +93,22 @@ class Editor(anywidget.AnyWidget):
             state=document.state.value,
             writable=document.writable,
             _esm=TEXTAREA if EDITOR is None else EDITOR,
-            _css=EDITOR_STYLE,
         )
         self.add_class("rtw")
         self._peer: Peer | None = None
+        self._pages: set[Any] = set()
         self._end: Callable[[], None] | None = None
         self._shown: tuple[str, int] = ("", 0)
         self.on_msg(self._hear)
-        if self._plain:
-            self._end = document.watch(self._show)
-        else:
-            self._peer = document.join(self._pass_on)
+        try:
+            if self._plain:
+                self._end = document.watch(self._show)
+            else:
+                self._peer = document.join(self._pass_on)
+        except BaseException:  # the document was stopped, say
+            close_widgets([self.layout])
+            super().close()
+            raise
         opened(self)
         self._ticker = Ticker(self._look, LOOK_EVERY, f"the editor of {document.name}")
 
@@ -145,7 +152,14 @@ class Editor(anywidget.AnyWidget):
         if self.stopped:
             return
         if self._peer is not None and buffers:
-            self._peer.say(bytes(buffers[0]))
+            message, page = bytes(buffers[0]), content.get("page")
+            self._peer.say(message)
+            self._pages.add(page)
+            others = self._pages - {page}
+            if content.get("left"):
+                self._pages = others
+            if others and message[:2] != STEP_1:
+                self.send({}, [message])  # the document tells it to all editors but this one
         elif "text" in content:
             self._document.save(str(content["text"]), int(content["version"]))
         elif "hello" in content:
