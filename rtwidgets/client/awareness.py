@@ -93,14 +93,11 @@ class AwarenessSource:
             self._more.set()
 
     def _note(self, states: list[State]) -> None:
-        for client, _, state in states:
-            if state is None:
-                self.users.pop(client, None)
-                continue
-            user = msgspec.json.decode(state).get("user")
-            name = user.get("name") if isinstance(user, dict) else None
-            if isinstance(name, str):
-                self.users[client] = name
+        for state in states:
+            if (name := state.user) is None:
+                self.users.pop(state.client, None)
+            else:
+                self.users[state.client] = name
 
     async def _publish(self, state: State) -> None:
         raw = None if state.state is None else msgspec.Raw(state.state)

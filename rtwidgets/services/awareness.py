@@ -86,17 +86,11 @@ async def tell(channel: Channel, states: list[State]) -> int:
     now = round(time.time() * 1000.0, 3)
     return await channel.publish_many(
         {
-            "client": client,
-            "clock": clock,
-            "user": None if state is None else _name(state),
-            "state": None if state is None else msgspec.Raw(state),
+            "client": state.client,
+            "clock": state.clock,
+            "user": state.user,
+            "state": None if state.state is None else msgspec.Raw(state.state),
             "time": now,
         }
-        for client, clock, state in states
+        for state in states
     )
-
-
-def _name(state: bytes) -> str | None:
-    user = msgspec.json.decode(state).get("user")
-    name = user.get("name") if isinstance(user, dict) else None
-    return name if isinstance(name, str) else None

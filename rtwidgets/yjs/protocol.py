@@ -94,6 +94,13 @@ class State(NamedTuple):
     clock: int
     state: bytes | None
 
+    @property
+    def user(self) -> str | None:
+        """The name that it gives, where y-codemirror.next and others put it; None where it gives none."""
+        user = None if self.state is None else msgspec.json.decode(self.state).get("user")
+        name = user.get("name") if isinstance(user, dict) else None
+        return name if isinstance(name, str) else None
+
 
 class Awareness(NamedTuple):
     """Who is there, and who has gone."""
