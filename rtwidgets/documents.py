@@ -38,7 +38,7 @@ class Change(NamedTuple):
     time
         When it reached the server, in UTC.
     user
-        Who made it.
+        Who made it; None for several that the server had put together while there was no connection.
     inserted, deleted
         Characters.
     """
@@ -313,11 +313,17 @@ class Document:
             return self._source.watch(hear)
 
         end = self._run(watch)
-        return lambda: self._lease.call(end)
+
+        def stop() -> None:
+            with contextlib.suppress(Closed):
+                self._lease.call(end)
+
+        return stop
 
     def save(self, text: str, version: int) -> None:
         """Take a whole text that was made from a version of `watch`; from any thread."""
-        self._lease.call(self._source.save, text, version)
+        with contextlib.suppress(Closed):
+            self._lease.call(self._source.save, text, version)
 
     def _run(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         return self._lease.run(work())

@@ -94,11 +94,20 @@ class Bell:
             waker()
 
     async def wait(self, reached: Callable[[], bool]) -> None:
-        """Wait until something is so; it is looked at whenever the bell rings, on the thread that rings."""
+        """Wait until something is so; it is looked at whenever the bell rings, on the thread that rings.
+
+        What `reached` raises there is raised here.
+        """
         loop, event = asyncio.get_running_loop(), asyncio.Event()
+        failed: list[Exception] = []
 
         def waker() -> None:
-            if reached():
+            try:
+                over = reached()
+            except Exception as error:  # noqa: BLE001 - whoever rings has nothing to do with it
+                failed.append(error)
+                over = True
+            if over:
                 with contextlib.suppress(RuntimeError):  # the loop of whoever waited was closed meanwhile
                     loop.call_soon_threadsafe(event.set)
 
@@ -106,6 +115,8 @@ class Bell:
         try:
             if not reached():
                 await event.wait()
+            if failed:
+                raise failed[0]
         finally:
             self._wakers.discard(waker)
 
@@ -167,8 +178,20 @@ class Lease:
             raise
 
     def call(self, function: Callable[..., object], *args: object) -> None:
-        """Call a function soon on the loop's thread, from any thread, without waiting for it."""
-        self.loop.call_soon_threadsafe(function, *args)
+        """Call a function soon on the loop's thread, from any thread, without waiting for it.
+
+        Raises
+        ------
+        Closed
+            When the lease was released.
+        """
+        stopped = "this was stopped: start or connect it again"
+        if not self.held:
+            raise Closed(stopped)
+        try:
+            self.loop.call_soon_threadsafe(function, *args)
+        except RuntimeError as error:  # the loop was closed a moment ago
+            raise Closed(stopped) from error
 
     def release(self) -> None:
         """Give the share back; the last one stops the thread and waits for its end."""

@@ -11,7 +11,7 @@ import pytest
 
 from rtwidgets import loop
 from rtwidgets.errors import Closed, UsageError
-from rtwidgets.loop import aside, lease, peek_errors, report, supervise, take_errors
+from rtwidgets.loop import Bell, aside, lease, peek_errors, report, supervise, take_errors
 from tests.waiting import until
 
 pytestmark = pytest.mark.usefixtures("tidy")
@@ -338,3 +338,38 @@ async def test_aside():
     assert (thread is threading.current_thread(), thread.daemon) == (False, True)
     with pytest.raises(ZeroDivisionError):
         await aside(lambda: 1 // 0, "a test")
+
+
+async def test_a_bell_wakes_who_waits_and_raises_what_they_asked():
+    """An error in what somebody waits for is theirs, and not of whoever rings."""
+    bell, state = Bell(), []
+    waiting = asyncio.ensure_future(bell.wait(lambda: len(state) > 1))
+    failing = asyncio.ensure_future(bell.wait(lambda: bool(state) and state[7]))
+    await asyncio.sleep(0)
+    for number in range(2):
+        state.append(number)
+        bell.ring()
+    await asyncio.wait_for(waiting, 20)
+    with pytest.raises(IndexError):
+        await asyncio.wait_for(failing, 20)
+    assert not bell._wakers
+
+
+def test_a_released_lease_calls_nothing():
+    """And says so, whether or not the loop goes on for others."""
+    with lease_of_another():
+        gone = lease()
+        gone.release()
+        with pytest.raises(Closed):
+            gone.call(print)
+    with pytest.raises(Closed):
+        gone.call(print)
+
+
+@contextlib.contextmanager
+def lease_of_another():
+    kept = lease()
+    try:
+        yield
+    finally:
+        kept.release()

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterable
 
 import msgspec
 
 from rtwidgets.client.multiplex import Multiplex
 from rtwidgets.client.subscription import Subscription
-from rtwidgets.errors import Closed, Refused
+from rtwidgets.errors import Closed, ConnectError, Refused
 from rtwidgets.loop import report, supervise
 from rtwidgets.messages import Joined, Latest, Left, Messages, Subscribed
 from rtwidgets.yjs.awareness import Presence
 from rtwidgets.yjs.protocol import State
 
 __all__ = ["AwarenessSource"]
+
+SWEEP_INTERVAL = 3.0
+"""Seconds between two looks for those who went without a word."""
 
 
 class _Row(msgspec.Struct):
@@ -50,7 +54,7 @@ class AwarenessSource:
         self._waiting: dict[int, State] = {}  # the newest state of each own client that is still to be told
         self._more = asyncio.Event()
         self._open = asyncio.Event()
-        self._telling: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Follow the channel, if the token allows it; raises as `Multiplex.subscribe` otherwise."""
@@ -60,18 +64,19 @@ class AwarenessSource:
             if refusal.code != "forbidden":
                 raise
             return  # who may read the document alone sees nobody in it
-        self._telling = supervise(self._tell(), f"telling {self.subscription.channel}")
+        channel = self.subscription.channel
+        self._tasks = [supervise(self._tell(), f"telling {channel}"), supervise(self._sweep(), channel)]
 
     async def close(self) -> None:
         """Tell that own clients are gone, and follow the channel no longer."""
-        if self._telling is not None:
-            self._telling.cancel()
-        try:
-            for state in self._waiting.values():
-                if state.state is None:
-                    await self._publish(state)
-        except (Closed, Refused):
-            pass  # they are noticed to be gone after a while
+        for task in self._tasks:
+            task.cancel()
+        # Where that cannot be told they are noticed to be gone after a while.
+        with contextlib.suppress(Closed, ConnectError, Refused, TimeoutError):
+            async with asyncio.timeout(1.0):
+                for state in list(self._waiting.values()):
+                    if state.state is None:
+                        await self._publish(state)
         await self._multiplex.unsubscribe(self.subscription.channel)
 
     def tell(self, states: Iterable[State]) -> list[State]:
@@ -113,7 +118,7 @@ class AwarenessSource:
                 state = self._waiting.pop(client)
                 try:
                     await self._publish(state)
-                except Closed:
+                except (Closed, ConnectError):
                     self._waiting.setdefault(client, state)
                     self._open.clear()
                     break
@@ -122,6 +127,12 @@ class AwarenessSource:
                         report(f"telling {self.subscription.channel}", refusal)
             if not self._waiting:
                 self._more.clear()
+
+    async def _sweep(self) -> None:
+        """Notice those who say nothing any more; a server that was started anew knows nothing of them."""
+        while True:
+            await asyncio.sleep(SWEEP_INTERVAL)
+            self._take(self.presence.prune(asyncio.get_running_loop().time()))
 
     # What the multiplex calls
 
@@ -145,7 +156,9 @@ class AwarenessSource:
         states = []
         for client, clock, state in ((row.client, row.clock, bytes(row.state)) for row in rows):
             states.append(State(client, clock, None if state == b"null" else state))
-        news = self.presence.hear(states, asyncio.get_running_loop().time())
+        self._take(self.presence.hear(states, asyncio.get_running_loop().time()))
+
+    def _take(self, news: list[State]) -> None:
         self._note(news)
         if news:
             self._changed(news)

@@ -14,7 +14,7 @@ from rtwidgets.client.link import Link
 from rtwidgets.client.multiplex import Multiplex
 from rtwidgets.client.outgoing import Outgoing
 from rtwidgets.client.subscription import Subscription
-from rtwidgets.errors import BadUpdate, DocumentLost, ProtocolError, Refused, RtError
+from rtwidgets.errors import BadUpdate, Closed, ConnectError, DocumentLost, ProtocolError, Refused, RtError
 from rtwidgets.loop import Bell, report, supervise
 from rtwidgets.messages import Joined, Latest, Left, Messages, Subscribed
 from rtwidgets.yjs.edits import Change
@@ -61,6 +61,7 @@ class DocumentSource:
         self._watching: list[Callable[[str, int], None]] = []
         self._shadow = Shadow()
         self._sending: asyncio.Task[None] | None = None
+        self._started = False
         self.replica = Replica(undo=True)
         self.history = History()
         self.versions = Versions("", 0)
@@ -90,23 +91,41 @@ class DocumentSource:
 
     async def start(self) -> None:
         """Follow the document until it is here, and be present in it; raises as `Multiplex.subscribe`."""
+        self.link.ended.add_done_callback(self._ended)
         await self._multiplex.subscribe(self, user=self.user)
         await self.awareness.start()
         self._sending = supervise(self._outgoing.run(), f"sending edits of {self.subscription.channel}")
         await self.bell.wait(lambda: self.caught_up or self.link.ended.done())
+        self._started = self.caught_up
 
     async def close(self) -> None:
         """Send what is on its way, as far as the connection stands, and follow the document no longer."""
-        with contextlib.suppress(RtError, TimeoutError):  # told where it was waited for, or in the status
-            async with asyncio.timeout(2.0):
-                await self.settled()
-        if self._sending is not None:
-            self._sending.cancel()
-        for editing in list(self._editings):
-            editing.leave()
-        await self.awareness.close()
-        await self._multiplex.unsubscribe(self.subscription.channel)
-        await self._multiplex.close()
+        self._started = False
+        try:
+            with contextlib.suppress(RtError, TimeoutError):  # told where it was waited for
+                async with asyncio.timeout(2.0):
+                    await self.settled()
+            if self.unsent:
+                lost = f"stopped with {self.unsent} edits that the server does not have; they are in .text"
+                report(f"document {self.name}", Closed(lost))
+            if self._sending is not None:
+                self._sending.cancel()
+            self._outgoing.ended(Closed(f"document {self.name!r} was stopped"))
+            for editing in list(self._editings):
+                editing.leave()
+            await self.awareness.close()
+            await self._multiplex.unsubscribe(self.subscription.channel)
+        finally:
+            await self._multiplex.close()
+
+    def _ended(self, ended: asyncio.Future[ConnectError | None]) -> None:
+        """Wake who waits; a connection that is lost for good is nothing to be silent about."""
+        if (error := ended.result()) is not None:
+            if self._started:
+                report(f"document {self.name}", error)
+            self.writable = False
+            self._outgoing.ended(error)
+        self.bell.ring()
 
     # Edits from here
 
@@ -248,6 +267,8 @@ class DocumentSource:
             self.bell.ring()
 
     def _check_writable(self) -> None:
+        if self.link.ended.done():
+            raise self.link.ended.result() or Closed(f"document {self.name!r} was stopped")
         if not self.writable:
             raise Refused(
                 "forbidden",
@@ -316,7 +337,7 @@ class DocumentSource:
         contents = [record.content for _, record in records]
         change = self.replica.apply(*contents)
         for (version, record), content in zip(records, contents, strict=True):
-            if record.state is not None:
+            if record.state is not None and self.history.version == 0:
                 self.history.begin(version, content)
             else:
                 entry = Entry(version, record.time, record.user, record.inserted, record.deleted, content)

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from itertools import accumulate
 from typing import Any, NamedTuple
 
-from rtwidgets.errors import Closed, Refused, RtError, UsageError
+from rtwidgets.errors import Closed, ConnectError, Refused, RtError, UsageError
 from rtwidgets.loop import report
 from rtwidgets.yjs.replica import EMPTY, merged
 
@@ -103,6 +103,11 @@ class Outgoing:
         self._answered = self._made
         self._release(error=error)
 
+    def ended(self, error: RtError) -> None:
+        """Have nobody wait any more: none of them will be sent."""
+        self._open.clear()
+        self._release(error=error)
+
     async def run(self) -> None:
         """Send them, until cancelled."""
         while True:
@@ -114,18 +119,18 @@ class Outgoing:
             error = await self._send(merged(self.pending[:count]))
             if error is None and epoch == self._epoch:
                 self._settle(count)
-            elif isinstance(error, Closed):
+            elif isinstance(error, Closed | ConnectError):
                 self._open.clear()
                 self._release()  # it is sent when the connection is back, which may take long
             elif isinstance(error, Refused) and epoch == self._epoch:
                 await self._refused(error, count)
 
-    async def _send(self, update: bytes) -> Closed | Refused | None:
+    async def _send(self, update: bytes) -> Closed | ConnectError | Refused | None:
         try:
             await self._publish({"update": update, "epoch": self._epoch})
         except UsageError as error:  # it does not fit into a message
             return Refused("too_large", f"{error}: make the edit in parts")
-        except (Closed, Refused) as error:
+        except (Closed, ConnectError, Refused) as error:
             return error
         return None
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 
-from rtwidgets.client import AskForToken
+from rtwidgets.client import AskForToken, State
 from rtwidgets.client.document import DocumentSource
 from rtwidgets.documents import Document
 from rtwidgets.errors import ConnectError, UsageError
 from rtwidgets.loop import lease
-from rtwidgets.messages import MAX_USER
+from rtwidgets.messages import MAX_USER, check_channel
 from rtwidgets.notebook.places import Place, Places
 from rtwidgets.notebook.servers import RunningServer
 
@@ -69,14 +69,15 @@ class Documents:
         UsageError
             For names that cannot be.
         """
-        if "/" in document:
+        if "/" in document or document in {".", ".."}:
             raise UsageError(f"{document!r} is no document's name: give a text without '/', such as 'notes'")
         if not 0 < len(name) <= MAX_USER:
             raise UsageError(f"name={name!r}: give your own name, a text of 1 to {MAX_USER} characters")
+        check_channel(f"documents/{document}/awareness")  # the longer one of its two channels
         place = self._places.place(f"documents/{document}", server, token, ca)
         with self._lock:
             same = self._open.get((place, name))
-        if same is not None and not same.stopped:
+        if same is not None and same.state is not State.CLOSED:
             return same
         opening = lease()
         try:
@@ -84,12 +85,15 @@ class Documents:
         finally:
             opening.release()
         with self._lock:
-            same = self._open.get((place, name))  # another thread may have been faster
-            if same is None or same.stopped:
+            before = self._open.get((place, name))
+            if before is None or before.state is State.CLOSED:
+                self._open = {key: each for key, each in self._open.items() if not each.stopped}
                 self._open[place, name] = made
-                return made
-        made.stop()
-        return same
+            else:  # another thread was faster
+                before, made = made, before
+        if before is not None:
+            before.stop()
+        return made
 
     def forget(self) -> list[Document]:
         """Forget every document and return them; somebody has to stop them."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rtwidgets.engines import Engine, Log, MemoryEngine, Run
 from rtwidgets.errors import Refused
@@ -208,6 +208,8 @@ class Hub:
     def __init__(self, engine: Engine, tokens: Tokens | None = None) -> None:
         self.engine = engine
         self.tokens = tokens or Tokens()
+        self.shared: dict[type, Any] = {}
+        """What several services of the server have in common, by its type."""
         self._memory = MemoryEngine()
         self.counts = Counts()
         self._channels: dict[str, Channel] = {}

@@ -110,23 +110,23 @@ class Peer:
         if self.allows("presence", channel):
             self._outbox.join(channel, self.user)
 
-    def allows(self, action: str, channel: Channel) -> bool:
-        """Whether its token allows an action, such as ``"publish"``, on a channel."""
-        return self._rights.allows(action, channel.name)
+    def allows(self, action: str, channel: Channel | str) -> bool:
+        """Whether its token allows an action, such as ``"publish"``, on a channel or one of that name."""
+        return self._rights.allows(action, channel if isinstance(channel, str) else channel.name)
 
     async def close(self, code: int, reason: str) -> None:
         """End the connection, with a reason of which the first 123 bytes are sent."""
         await self._connection.part(code, reason)
 
-    def require(self, action: str, channel: Channel) -> None:
-        """Check that its token allows an action, such as ``"publish"``, on a channel.
+    def require(self, action: str, channel: Channel | str) -> None:
+        """Check that its token allows an action, such as ``"publish"``, on a channel or one of that name.
 
         Raises
         ------
         Refused
             When it does not.
         """
-        self._rights.require(action, channel.name)
+        self._rights.require(action, channel if isinstance(channel, str) else channel.name)
 
 
 class Service:

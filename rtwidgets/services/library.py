@@ -12,7 +12,6 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from typing import NamedTuple
-from weakref import WeakKeyDictionary
 
 import msgspec
 
@@ -297,12 +296,10 @@ class _Library(NamedTuple):
     presences: dict[Channel, Presence]
 
 
-_libraries: WeakKeyDictionary[Hub, _Library] = WeakKeyDictionary()
-
-
 def library_of(hub: Hub) -> _Library:
     """Return the documents of a server that are in use, and who is in them, by channel."""
-    return _libraries.setdefault(hub, _Library({}, {}))
+    library: _Library = hub.shared.setdefault(_Library, _Library({}, {}))
+    return library
 
 
 async def channel_of(hub: Hub, name: str) -> Channel:
@@ -311,10 +308,10 @@ async def channel_of(hub: Hub, name: str) -> Channel:
     Who only reads it need not wait for the document, which takes a tenth of a second after 100 000 edits.
     """
     try:
-        channel_name = check_channel(f"documents/{name}")
+        check_channel(f"documents/{name}/awareness")  # the longer one of its two channels
     except ChannelNameError as error:
         raise Refused("bad_channel", str(error)) from error
-    return await hub.channel(channel_name, FIELDS, compacted=True)
+    return await hub.channel(f"documents/{name}", FIELDS, compacted=True)
 
 
 async def document_of(hub: Hub, name: str) -> SharedDocument:

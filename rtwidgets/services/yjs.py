@@ -45,9 +45,9 @@ class Yjs(Service):
 
     async def _talk(self, peer: Peer) -> None:
         name = peer.params["name"]
+        peer.require("subscribe", f"documents/{name}")
         document = await document_of(self.hub, name)
         channel = document.channel
-        peer.require("subscribe", channel)
         awareness = await awareness_of(self.hub, name)
         presence = presence_of(self.hub, awareness)
         await peer.send(encode_y(Step1(document.vector)))
@@ -69,8 +69,10 @@ class Yjs(Service):
                         await peer.send(encode_y(Update(document.lacking(vector), answer=True)))
                     case Update(update):
                         await self._update(document, update, peer)
-                    case Awareness(states):
-                        changed = presence.hear(states, loop.time())
+                    case Awareness(states) if peer.allows("presence", channel):
+                        # Who is gone is for the server to say, but for those of this connection.
+                        own = [each for each in states if each.state is not None or each.client in announced]
+                        changed = presence.hear(own, loop.time())
                         announced |= {state.client for state in changed}
                         await tell(awareness, changed)
                     case AskAwareness():

@@ -22,7 +22,7 @@ class Entry(NamedTuple):
     time
         Unix milliseconds.
     user
-        Who made it.
+        Who made it; None for several that the server had put together before they were read.
     inserted, deleted
         Characters.
     update
@@ -65,12 +65,8 @@ class History:
         return [*self._base, *(entry.update for entry in self.entries)]
 
     def begin(self, version: int, state: bytes) -> None:
-        """Take a state that stands for all edits up to a version, as compacted logs begin with."""
-        if self.version == 0:
-            self._base, self._base_version = [state], version
-        else:  # this copy was behind for so long that the edits in between are not known one by one
-            self._base, self._base_version = [*self.updates, state], version
-            self.entries.clear()
+        """Begin with a state that stands for all edits up to a version, as compacted logs do."""
+        self._base, self._base_version = [state], version
         self.version = version
 
     def add(self, entry: Entry) -> None:

@@ -12,7 +12,7 @@ from rtwidgets.client import link as link_
 from rtwidgets.client.backoff import Backoff
 from rtwidgets.client.document import DocumentSource
 from rtwidgets.client.stats import StatsSource
-from rtwidgets.errors import DocumentLost, Refused
+from rtwidgets.errors import Closed, DocumentLost, Refused, Unauthorized
 from rtwidgets.loop import take_errors
 from rtwidgets.server import Server
 from rtwidgets.services import choose
@@ -341,3 +341,38 @@ async def test_who_may_read_the_document_alone_sees_nobody_in_it():
             assert not bob.writable
             await eventually(lambda: ada.present == ["ada", "bob"])
     assert take_errors() == []
+
+
+async def test_a_connection_that_is_lost_for_good(monkeypatch):
+    """Who waits is told why, who edits afterwards too, and it is reported; nothing is kept for ever in silence."""
+    async with proxied() as (server, proxy):
+        token = server.hub.tokens.issue("ada", scopes=["*:documents/*"], lifetime=60)
+        async with reading(server, url=proxy.url, token=token) as ada:
+            proxy.latency = 0.5  # the answer is on its way for long
+            edit = asyncio.ensure_future(ada.edit(end_of("x")))
+            await eventually(lambda: ada.unsent == 1)
+            ada._multiplex.link._end(Unauthorized(proxy.url, "the token is wrong"), "the token is wrong")
+            with pytest.raises(Unauthorized):
+                await asyncio.wait_for(edit, 20)
+            with pytest.raises(Unauthorized):
+                await ada.edit(end_of("y"))
+            assert not ada.writable
+            assert any(isinstance(error, Unauthorized) for _, error in take_errors())
+    assert [type(error) for _, error in take_errors()] == [Closed]  # the edit that nobody has
+
+
+async def test_stopping_on_a_silent_link():
+    """Whoever waits is told, and what the server does not have is reported; the connection ends."""
+    async with proxied() as (server, proxy):
+        ada = DocumentSource(Multiplex(proxy.url, server.token), "notes", "ada")
+        await ada.start()
+        seat = ada.join(lambda message: None)
+        seat.say(encode(Awareness([State(5, 1, b"{}")])))
+        proxy.black_hole()
+        edit = asyncio.ensure_future(ada.edit(end_of("x")))
+        await eventually(lambda: ada.unsent == 1)
+        await asyncio.wait_for(ada.close(), 20)
+        with pytest.raises(Closed, match="was stopped"):
+            await edit
+        assert ada.link.ended.done()
+        assert "1 edits that the server does not have" in str(take_errors()[0][1])

@@ -149,7 +149,8 @@ async def test_an_update_on_unknown_edits():
 async def test_who_may_only_read():
     """It sees the text and who is there, and is seen; what it writes is dropped."""
     async with Server(SERVICES) as server:
-        token = server.hub.tokens.issue("ada", scopes=["subscribe:documents/notes"], lifetime=60)
+        scopes = ["subscribe:documents/notes", "presence:documents/notes"]
+        token = server.hub.tokens.issue("ada", scopes=scopes, lifetime=60)
         async with editor(server) as writer, editor(server, token) as reader:
             await reader.edit(0, 0, "from the reader")
             await reader.barrier()
@@ -170,6 +171,23 @@ async def test_who_may_not_read():
         async with dial(server, "/yjs/notes", token=token) as client:
             with pytest.raises(Exception, match="1008"):
                 await asyncio.wait_for(client.recv(), 20)
+        assert server.hub.channels == []  # nor does it make one by asking
+
+
+async def test_nobody_speaks_for_others():
+    """Nobody hears of who may not be present; and no client says of another one that it is gone."""
+    async with Server(SERVICES) as server:
+        token = server.hub.tokens.issue("eve", scopes=["subscribe:documents/notes"], lifetime=60)
+        async with editor(server) as ada, editor(server) as bob, editor(server, token) as eve:
+            await ada.send(present(7, "ada"))
+            await eventually(lambda: 7 in bob.states and 7 in eve.states)
+            await eve.send(present(8, "admin"))
+            for other in (eve, bob):
+                await other.send(Awareness([State(7, 99, None)]))
+                await other.barrier()
+            await bob.send(present(9, "bob"))
+            await eventually(lambda: 9 in ada.states)
+            assert set(bob.states) == {7, 9}
 
 
 async def test_a_client_is_sent_binary_messages_only():

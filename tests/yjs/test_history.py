@@ -45,18 +45,21 @@ def test_old_edits_are_put_together():
             history.at(version)
 
 
-@pytest.mark.parametrize("known", [0, 3])
-def test_it_goes_on_from_a_state(known):
-    """One that stands for all edits up to a version, some of which may have been known."""
-    history, other = History(), History()
-    replica = fill(other, 8)
-    fill_from(history, other.entries[:known])
+def test_it_goes_on_from_a_state():
+    """One that stands for all edits up to a version."""
+    history = History()
+    replica = fill(History(), 8)
     history.begin(8, replica.state())
     assert (history.oldest, history.version, history.entries) == (8, 8, [])
     fill(history, 2, replica=replica)
     assert [history.at(version) for version in (8, 9, 10)] == [text(1, 8), text(1, 9), text(1, 10)]
 
 
-def fill_from(history, entries):
-    for entry in entries:
+def test_a_state_may_stand_for_edits_that_were_missed():
+    """What was known before it is known still."""
+    history, other = History(), History()
+    replica = fill(other, 8)
+    for entry in other.entries[:3]:
         history.add(entry)
+    history.add(Entry(8, 0.0, None, 0, 0, replica.state()))
+    assert [history.at(version) for version in (2, 3, 7, 8)] == [text(1, n) for n in (2, 3, 3, 8)]
