@@ -27,6 +27,9 @@ from rtwidgets.yjs.versions import Versions
 
 __all__ = ["DocumentSource", "Editing"]
 
+READ_BACK = 1.0
+"""Seconds that an edit which the server has may take to come back; mostly it is a few thousandths."""
+
 _records = msgspec.json.Decoder(list[Record]).decode
 
 
@@ -281,8 +284,13 @@ class DocumentSource:
     def _whole(self) -> bytes:
         return self.replica.state()
 
-    async def _publish(self, message: dict[str, Any]) -> int:
-        return await self._multiplex.publish(self.subscription.channel, message)
+    async def _publish(self, message: dict[str, Any]) -> None:
+        """Send an edit, and wait until it has come back with the log: so that it is in the history then."""
+        epoch = self._epoch
+        offset = await self._multiplex.publish(self.subscription.channel, message)
+        with contextlib.suppress(TimeoutError):  # the server has it, which is what counts
+            async with asyncio.timeout(READ_BACK):
+                await self.bell.wait(lambda: self.history.version >= offset or self._epoch != epoch)
 
     def _refused(self, refusal: Refused) -> None:
         if not self._outgoing.waited_for:

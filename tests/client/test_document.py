@@ -343,8 +343,8 @@ async def test_who_may_read_the_document_alone_sees_nobody_in_it():
     assert take_errors() == []
 
 
-async def test_a_connection_that_is_lost_for_good(monkeypatch):
-    """Who waits is told why, who edits afterwards too, and it is reported; nothing is kept for ever in silence."""
+async def test_a_connection_that_is_lost_for_good():
+    """Who waits is told why, who edits afterwards too, and it is reported."""
     async with proxied() as (server, proxy):
         token = server.hub.tokens.issue("ada", scopes=["*:documents/*"], lifetime=60)
         async with reading(server, url=proxy.url, token=token) as ada:

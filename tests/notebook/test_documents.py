@@ -85,7 +85,7 @@ async def test_edits_are_heard_of_in_another_loop():
 
     async def listen():
         async for _, _, user, inserted, deleted in ada:
-            heard.append((user, inserted, deleted))  # noqa: PERF401 - it has no end
+            heard.append((user, inserted, deleted))
 
     listening = asyncio.ensure_future(listen())
     await asyncio.sleep(0)
