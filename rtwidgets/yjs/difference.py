@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 
@@ -130,7 +131,11 @@ def _edits(old: Sequence[str], new: Sequence[str], trace: list[dict[int, int]]) 
 
 def _by_lines(old: str, new: str) -> Iterator[Edit]:
     before, after = old.splitlines(keepends=True), new.splitlines(keepends=True)
-    trace = _shortest(before, after, MOST_LINES)
+    old_lines, new_lines = Counter(before), Counter(after)
+    others = (old_lines - new_lines).total() + (
+        new_lines - old_lines
+    ).total()  # there are as many at the least
+    trace = _shortest(before, after, MOST_LINES) if others <= MOST_LINES else None
     if trace is None:
         yield Edit(0, len(old), new)
         return

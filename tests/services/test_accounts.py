@@ -516,7 +516,7 @@ async def test_a_file_that_cannot_be_opened_fails_the_service_alone(tmp_path):
         async with dial(server, "/echo") as client:
             await client.send("hello")
             assert await client.recv() == "Echo: hello"
-        assert server.failed == ["/accounts"]
+        await eventually(lambda: server.failed == ["/accounts"])
     ((where, error),) = take_errors()
     assert where == "service /accounts"
     assert "is not a database" in str(error)
