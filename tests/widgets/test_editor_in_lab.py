@@ -181,7 +181,8 @@ def test_line_ends_stay_as_they_are(opened):
     type_into(editor(page, 1), "two", "!")
     type_into(editor(page, 1), "four", "?")
     see(editor(page, 1), "four?")
-    until(lambda: text_of(page, 2) == r"'one\r\ntwo!\r\nthree\rfour?'")
+    expected = r"'one\r\ntwo!\r\nthree\rfour?'"
+    until(lambda: page.page.wait_for_timeout(500) or text_of(page, 2) == expected, timeout=PATIENCE)
 
 
 def test_a_reloaded_page_shows_the_text(opened):
