@@ -15,20 +15,14 @@ from rtwidgets.loop import report, supervise
 from rtwidgets.messages import Joined, Latest, Left, Messages, Subscribed
 from rtwidgets.yjs.awareness import Presence
 from rtwidgets.yjs.protocol import State
+from rtwidgets.yjs.record import AwarenessRow
 
 __all__ = ["AwarenessSource"]
 
 SWEEP_INTERVAL = 3.0
 """Seconds between two looks for those who went without a word."""
 
-
-class _Row(msgspec.Struct):
-    """A message of an awareness channel."""
-
-    client: int
-    clock: int
-    user: str | None = None
-    state: msgspec.Raw = msgspec.Raw(b"null")
+_rows = msgspec.json.Decoder(list[AwarenessRow]).decode
 
 
 class AwarenessSource:
@@ -105,9 +99,7 @@ class AwarenessSource:
                 self.users[state.client] = name
 
     async def _publish(self, state: State) -> None:
-        raw = None if state.state is None else msgspec.Raw(state.state)
-        row = {"client": state.client, "clock": state.clock, "state": raw}
-        await self._multiplex.publish(self.subscription.channel, row)
+        await self._multiplex.publish(self.subscription.channel, AwarenessRow.of(state))
 
     async def _tell(self) -> None:
         while True:
@@ -142,21 +134,18 @@ class AwarenessSource:
 
     def read(self, run: Messages, known: int) -> None:
         """Take a run."""
-        rows = msgspec.json.decode(run.data, type=list[_Row])[known:]
-        self._hear(rows)
+        self._hear(_rows(run.data)[known:])
 
     def read_latest(self, latest: Latest) -> None:
         """Take the last message of each client among messages that are missing."""
-        self._hear(msgspec.json.decode(latest.data, type=list[_Row]))
+        self._hear(_rows(latest.data))
 
     def event(self, event: Joined | Left) -> None:
         """Nobody is present in this channel."""
 
-    def _hear(self, rows: list[_Row]) -> None:
-        states = []
-        for client, clock, state in ((row.client, row.clock, bytes(row.state)) for row in rows):
-            states.append(State(client, clock, None if state == b"null" else state))
-        self._take(self.presence.hear(states, asyncio.get_running_loop().time()))
+    def _hear(self, rows: list[AwarenessRow]) -> None:
+        entries = (row.entry for row in rows)
+        self._take(self.presence.hear(entries, asyncio.get_running_loop().time()))
 
     def _take(self, news: list[State]) -> None:
         self._note(news)

@@ -89,6 +89,14 @@ class Peer:
             async for message in self._connection:
                 yield message
 
+    async def paced(self) -> AsyncIterator[str | bytes]:
+        """Yield what the client sends, as fast as one may publish; what is faster than that waits."""
+        published = TokenBucket(PUBLISH_RATE, PUBLISH_BURST)
+        async for message in self:
+            if wait := published.take(asyncio.get_running_loop().time()):
+                await asyncio.sleep(wait)
+            yield message
+
     async def send(self, data: object) -> None:
         """Send one message: text as it is, bytes as binary, anything else as JSON."""
         if isinstance(data, str | bytes):
@@ -193,10 +201,7 @@ class Service:
 
     async def listen(self, peer: Peer, channel: Channel) -> None:
         """Publish what a plain client sends, as far as `publish` takes it, until it goes."""
-        published = TokenBucket(PUBLISH_RATE, PUBLISH_BURST)
-        async for message in peer:
-            if wait := published.take(asyncio.get_running_loop().time()):
-                await asyncio.sleep(wait)
+        async for message in peer.paced():
             try:
                 peer.require("publish", channel)
                 data = message if isinstance(message, bytes) else message.encode()

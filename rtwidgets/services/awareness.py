@@ -12,14 +12,12 @@ import msgspec
 from rtwidgets.errors import Refused
 from rtwidgets.server import Channel, Service
 from rtwidgets.services.library import AWARENESS_FIELDS, awareness_of, library_of, presence_of
-from rtwidgets.yjs.protocol import State
+from rtwidgets.yjs.protocol import MAX_STATE, State
 
 __all__ = ["Awareness", "tell"]
 
 SWEEP_INTERVAL = 3.0
 """Seconds between two looks for those who went without a word."""
-LARGEST = 4_096
-"""Bytes of one state at the most."""
 
 _Whole = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
 
@@ -66,8 +64,8 @@ class Awareness(Service):
                 "bad_message", f'send {{"client": …, "clock": …, "state": {{…}}}}: {error}'
             ) from error
         state = None if told.state is None else msgspec.json.encode(told.state)
-        if state is not None and len(state) > LARGEST:
-            raise Refused("too_large", f"a state has {LARGEST} bytes of JSON at the most, not {len(state)}")
+        if state is not None and len(state) > MAX_STATE:
+            raise Refused("too_large", f"a state has {MAX_STATE} bytes of JSON at the most, not {len(state)}")
         now = asyncio.get_running_loop().time()
         states = presence_of(self.hub, channel).hear([State(told.client, told.clock, state)], now)
         return await tell(channel, states)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from typing import Literal
 
@@ -10,7 +9,6 @@ import msgspec
 
 from rtwidgets.errors import Refused
 from rtwidgets.server import Channel, Peer, Service
-from rtwidgets.server.limits import PUBLISH_BURST, PUBLISH_RATE, TokenBucket
 from rtwidgets.services.awareness import Awareness
 from rtwidgets.services.library import FIELDS, SharedDocument, channel_of, document_of
 from rtwidgets.services.yjs import Yjs
@@ -86,10 +84,8 @@ class Documents(Service):
         await peer.send({"type": "init", "content": versions.text, "version": began})
         peer.follow(channel, after=began, encoder=document.plain)
         peer.join(channel)
-        shadow, published = Shadow(), TokenBucket(PUBLISH_RATE, PUBLISH_BURST)
-        async for message in peer:
-            if wait := published.take(asyncio.get_running_loop().time()):
-                await asyncio.sleep(wait)
+        shadow = Shadow()
+        async for message in peer.paced():
             try:
                 peer.require("publish", channel)
                 await self._save(document, shadow, message, peer)

@@ -10,12 +10,11 @@ from websockets.frames import CloseCode, Frame, Opcode
 from rtwidgets.engines import Run
 from rtwidgets.errors import BadUpdate, ProtocolError, Refused
 from rtwidgets.server import Channel, Peer, Service
-from rtwidgets.server.limits import PUBLISH_BURST, PUBLISH_RATE, TokenBucket
 from rtwidgets.services.awareness import tell
 from rtwidgets.services.library import SharedDocument, awareness_of, document_of, presence_of
-from rtwidgets.yjs.protocol import AskAwareness, Awareness, State, Step1, Update, decode
+from rtwidgets.yjs.protocol import AskAwareness, Awareness, Step1, Update, decode
 from rtwidgets.yjs.protocol import encode as encode_y
-from rtwidgets.yjs.record import Record
+from rtwidgets.yjs.record import AwarenessRow, Record
 
 __all__ = ["Yjs"]
 
@@ -56,12 +55,10 @@ class Yjs(Service):
         if presence.states:
             await peer.send(encode_y(Awareness(list(presence.states.values()))))
         peer.join(channel)
-        loop, published = asyncio.get_running_loop(), TokenBucket(PUBLISH_RATE, PUBLISH_BURST)
+        loop = asyncio.get_running_loop()
         announced: set[int] = set()
         try:
-            async for message in peer:
-                if wait := published.take(loop.time()):
-                    await asyncio.sleep(wait)
+            async for message in peer.paced():
                 if isinstance(message, str):
                     raise ProtocolError("it is text, and these messages are binary")
                 match decode(message):
@@ -92,28 +89,11 @@ class Yjs(Service):
             await peer.send(encode_y(Step1(document.vector)))
 
 
-class _Row(msgspec.Struct):
-    """A message of an awareness channel, as far as it goes on."""
-
-    client: int
-    clock: int
-    state: msgspec.Raw = msgspec.Raw(b"null")
-
-
 def _encode(channel: Channel, run: Run) -> bytes:
     if channel.name.endswith("/awareness"):
-        rows = [msgspec.json.decode(piece, type=_Row) for piece in run.pieces]
-        states = [State(client, clock, _state(bytes(state))) for client, clock, state in map(_fields, rows)]
-        return _frame(encode_y(Awareness(states)))
+        rows = [msgspec.json.decode(piece, type=AwarenessRow) for piece in run.pieces]
+        return _frame(encode_y(Awareness([row.entry for row in rows])))
     return b"".join(_frame(encode_y(Update(Record.read(piece).content))) for piece in run.pieces)
-
-
-def _fields(row: _Row) -> tuple[int, int, msgspec.Raw]:
-    return row.client, row.clock, row.state
-
-
-def _state(raw: bytes) -> bytes | None:
-    return None if raw == b"null" else raw
 
 
 def _frame(message: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""A message of a document's log."""
+"""The messages of a document's two channels: its edits, and who is in it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from typing import Self
 
 import msgspec
 
-__all__ = ["Record"]
+from rtwidgets.yjs.protocol import State
+
+__all__ = ["AwarenessRow", "Record"]
 
 
 class Record(msgspec.Struct, omit_defaults=True):
@@ -42,3 +44,30 @@ class Record(msgspec.Struct, omit_defaults=True):
     def read(cls, piece: bytes) -> Self:
         """Decode one; raises `msgspec.DecodeError` when it is none."""
         return msgspec.json.decode(piece, type=cls)
+
+
+class AwarenessRow(msgspec.Struct):
+    """What somebody's editor tells of itself, as far as it goes on from dialect to dialect.
+
+    Attributes
+    ----------
+    client, clock
+        As in `State`.
+    state
+        A JSON object; null when the client is gone.
+    """
+
+    client: int
+    clock: int
+    state: msgspec.Raw = msgspec.Raw(b"null")
+
+    @classmethod
+    def of(cls, entry: State) -> Self:
+        """Make one of an awareness entry."""
+        return cls(entry.client, entry.clock, msgspec.Raw(b"null" if entry.state is None else entry.state))
+
+    @property
+    def entry(self) -> State:
+        """The awareness entry."""
+        state = bytes(self.state)
+        return State(self.client, self.clock, None if state == b"null" else state)
