@@ -188,7 +188,6 @@ class DocumentSource:
                     news = self.awareness.tell(states)
                     editing.clients |= {state.client for state in news}
                     self._hear_awareness(news, but=editing)
-                    self.bell.ring()
                 case AskAwareness():
                     self._greet(editing)
         except (BadUpdate, ProtocolError) as error:
@@ -223,7 +222,6 @@ class DocumentSource:
         """Take note that an editor is gone."""
         self._editings.discard(editing)
         self._hear_awareness(self.awareness.gone(editing.clients))
-        self.bell.ring()
 
     def _greet(self, editing: Editing) -> None:
         if states := list(self.awareness.presence.states.values()):
@@ -255,19 +253,19 @@ class DocumentSource:
         self.versions.add(change, self.versions.version + 1)
         self._show()
         if self._editings:
-            for message in [encode(Update(update)) for update in updates]:
-                for editing in list(self._editings):
-                    if editing is not but:
-                        editing.hear(message)
+            for update in updates:
+                self._tell_editors(encode(Update(update)), but=but)
         self.bell.ring()
 
     def _hear_awareness(self, states: list[State], *, but: Editing | None = None) -> None:
         if states:
-            message = encode(Awareness(states))
-            for editing in list(self._editings):
-                if editing is not but:
-                    editing.hear(message)
+            self._tell_editors(encode(Awareness(states)), but=but)
             self.bell.ring()
+
+    def _tell_editors(self, message: bytes, *, but: Editing | None = None) -> None:
+        for editing in list(self._editings):
+            if editing is not but:
+                editing.hear(message)
 
     def _check_writable(self) -> None:
         if self.link.ended.done():
@@ -302,8 +300,7 @@ class DocumentSource:
         """Forget the edits that are on their way, here and in the editors."""
         self._outgoing.give_up(error)
         self._restore()
-        for editing in list(self._editings):
-            editing.hear(b"")
+        self._tell_editors(b"")
 
     # What the multiplex calls
 

@@ -58,13 +58,13 @@ class Outgoing:
         self._epoch: str | None = None
         self._open = asyncio.Event()
         self._more = asyncio.Event()
-        self._made = self._answered = 0
+        self._answered = 0
         self._waiters: list[_Waiter] = []
 
     @property
     def unsent(self) -> int:
         """How many there are."""
-        return self._made - self._answered
+        return len(self.pending)
 
     @property
     def waited_for(self) -> bool:
@@ -74,7 +74,6 @@ class Outgoing:
     def add(self, update: bytes) -> None:
         """Send an edit when those before it are there."""
         self.pending.append(update)
-        self._made += 1
         self._more.set()
 
     def opened(self, epoch: str) -> None:
@@ -90,17 +89,18 @@ class Outgoing:
         Refused, DocumentLost
             When it does not take them, or has no such document any more.
         """
-        if not self.unsent or not self._open.is_set():
+        if not self.pending or not self._open.is_set():
             return
-        waiter = _Waiter(self._made, asyncio.get_running_loop().create_future())
+        number = self._answered + len(self.pending)
+        waiter = _Waiter(number, asyncio.get_running_loop().create_future())
         self._waiters.append(waiter)
         await waiter.future
 
     def give_up(self, error: RtError) -> None:
         """Forget all of them; those who wait are told why."""
+        self._answered += len(self.pending)
         self.pending.clear()
         self._more.clear()
-        self._answered = self._made
         self._release(error=error)
 
     def ended(self, error: RtError) -> None:

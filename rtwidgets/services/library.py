@@ -97,9 +97,7 @@ class SharedDocument:
     def seen(self) -> int:
         """The newest version that plain clients have surely seen, as far as time can tell."""
         self._catch_up()
-        before = time.monotonic() - IN_FLIGHT
-        while len(self._times) > 1 and self._times[1][0] <= before:
-            self._times.popleft()
+        self._forget_times()
         return self._times[0][1]
 
     def plain(self, channel: Channel, run: Run) -> bytes:
@@ -244,6 +242,13 @@ class SharedDocument:
                 return
             self._versions.add(change, offset)
             self._times.append((time.monotonic(), offset))
+        self._forget_times()
+
+    def _forget_times(self) -> None:
+        """Keep when a version came of those only that may be on their way, and of the one before them."""
+        before = time.monotonic() - IN_FLIGHT
+        while len(self._times) > 1 and self._times[1][0] <= before:
+            self._times.popleft()
 
     async def _compact(self) -> None:
         """Have one message stand for all but the newest."""

@@ -84,7 +84,6 @@ class Editor(anywidget.AnyWidget):
 
     def __init__(self, document: Shared) -> None:
         self._document = document
-        self._plain = EDITOR is None
         super().__init__(
             uid=secrets.token_hex(8),
             name=document.name,
@@ -101,7 +100,7 @@ class Editor(anywidget.AnyWidget):
         self._shown: tuple[str, int] = ("", 0)
         self.on_msg(self._hear)
         try:
-            if self._plain:
+            if EDITOR is None:
                 self._end = document.watch(self._show)
             else:
                 self._peer = document.join(self._pass_on)

@@ -23,8 +23,7 @@ def difference(before: str, after: str) -> Change:
     variations", 1986), and beyond that the shortest way by whole lines, up to `MOST_LINES` of them. What is
     the same at both ends is left out first, by comparing slices, which takes no time for texts of any size.
     """
-    head, tail = _ends(before, after)
-    old, new = before[head : len(before) - tail], after[head : len(after) - tail]
+    head, old, new = _apart(before, after)
     if not old and not new:
         return ()
     if not old or not new:
@@ -36,8 +35,7 @@ def difference(before: str, after: str) -> Change:
 
 def distance(before: str, after: str, most: int) -> int:
     """Return how many characters have to be inserted and deleted; `most` + 1 when it is more than `most`."""
-    head, tail = _ends(before, after)
-    old, new = before[head : len(before) - tail], after[head : len(after) - tail]
+    _, old, new = _apart(before, after)
     if not old or not new:
         return min(len(old) + len(new), most + 1)
     trace = _shortest(old, new, most)
@@ -46,22 +44,21 @@ def distance(before: str, after: str, most: int) -> int:
 
 def span(before: str, after: str) -> int:
     """Return how many characters of both are between what is the same at the beginning and at the end."""
-    head, tail = _ends(before, after)
-    return len(before) + len(after) - 2 * (head + tail)
+    _, old, new = _apart(before, after)
+    return len(old) + len(new)
 
 
-def _ends(before: str, after: str) -> tuple[int, int]:
-    """Return how many characters are the same at the beginning, and how many of the rest at the end."""
+def _apart(before: str, after: str) -> tuple[int, str, str]:
+    """Return how many characters both begin with, and what lies between those and the end that both have."""
     head = _run(before, 0, after, 0)
-    shorter = min(len(before), len(after)) - head
-    least, most = 0, shorter
+    least, most = 0, min(len(before), len(after)) - head
     while least < most:
         middle = (least + most + 1) // 2
         if before[len(before) - middle :] == after[len(after) - middle :]:
             least = middle
         else:
             most = middle - 1
-    return head, least
+    return head, before[head : len(before) - least], after[head : len(after) - least]
 
 
 def _run(old: Sequence[str], x: int, new: Sequence[str], y: int) -> int:
@@ -131,11 +128,9 @@ def _edits(old: Sequence[str], new: Sequence[str], trace: list[dict[int, int]]) 
 
 def _by_lines(old: str, new: str) -> Iterator[Edit]:
     before, after = old.splitlines(keepends=True), new.splitlines(keepends=True)
-    old_lines, new_lines = Counter(before), Counter(after)
-    others = (old_lines - new_lines).total() + (
-        new_lines - old_lines
-    ).total()  # there are as many at the least
-    trace = _shortest(before, after, MOST_LINES) if others <= MOST_LINES else None
+    here, there = Counter(before), Counter(after)
+    least = (here - there).total() + (there - here).total()  # lines that the shortest way has, or more
+    trace = _shortest(before, after, MOST_LINES) if least <= MOST_LINES else None
     if trace is None:
         yield Edit(0, len(old), new)
         return

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 from rtwidgets.yjs.difference import MOST, difference, distance, span
 from rtwidgets.yjs.edits import Change, carry
 from rtwidgets.yjs.versions import Versions
@@ -12,6 +14,23 @@ GUESSES = 16
 """Versions, the newest ones, that a save without a version may have been made from."""
 BRIDGE = 1_000
 """Changes of others that a save is carried over at the most: by then its writer has seen some of them."""
+
+
+@dataclass(slots=True)
+class _Save:
+    """A writer's last save, and what has been done since."""
+
+    text: str
+    base: int
+    """The version under it."""
+    own: Change
+    """What of it is not in a version yet, as it is done after the bridge."""
+    upto: int
+    """The version that the bridge leads to."""
+    bridge: list[Change] = field(default_factory=list)
+    """What others have done since, as it is done to the text."""
+    landed: int | None = None
+    """The version that has it."""
 
 
 class Shadow:
@@ -26,16 +45,8 @@ class Shadow:
     """
 
     def __init__(self) -> None:
-        self._text: str | None = None  # the last save, where a save after it may have been made from it
-        self._base = 0  # the version under it
-        self._landed: int | None = None  # the version that has it
-        self._bridge: list[Change] = []  # what others have done since, as it is done to it
-        self._own: Change = ()  # what of it is not in a version yet, as it is done after the bridge
-        self._upto = 0  # the version that the bridge leads to
-        self._before = self._state()
-
-    def _state(self) -> tuple[str | None, int, int | None, list[Change], Change, int]:
-        return self._text, self._base, self._landed, self._bridge, self._own, self._upto
+        self._save: _Save | None = None  # where a save after it may have been made from it
+        self._before: _Save | None = None
 
     def rebase(self, versions: Versions, text: str, version: int | None, *, since: int) -> Change:
         """Return what a save changes in the newest version.
@@ -58,69 +69,63 @@ class Shadow:
             When `version` is not kept any more, or not there yet.
         """
         self._extend(versions)
-        self._before = self._state()
+        save = self._before = self._save
         if version is None:
             version = self._guess(versions, text, since)
-        elif version <= self._base and self._text is not None:
+        elif save is not None and version <= save.base:
             version = None
         if version is None:
-            assert self._text is not None
-            change, bridge = difference(self._text, text), self._bridge
+            assert save is not None
+            base, bridge, change = save.base, save.bridge, difference(save.text, text)
         else:
-            change, bridge = difference(versions.at(version), text), _changes(versions, version)
-            self._base = version
-        self._text, self._landed, self._bridge = text, None, []
+            base, bridge = version, [theirs for _, theirs in versions.steps(version)]
+            change = difference(versions.at(version), text)
+        carried = []
         for theirs in bridge:
-            self._bridge.append(carry(theirs, change, first=True))
+            carried.append(carry(theirs, change, first=True))
             change = carry(change, theirs)
-        self._own, self._upto = change, versions.version
+        self._save = _Save(text, base, change, versions.version, carried)
         return change
 
     def landed(self, version: int) -> None:
         """Take note of the version that has the last save."""
-        self._landed = version
+        assert self._save is not None
+        self._save.landed = version
 
     def refused(self) -> None:
         """Take note that the last save was not taken: the one before it counts again."""
-        self._text, self._base, self._landed, self._bridge, self._own, self._upto = self._before
-
-    def forget(self) -> None:
-        """Take note that the writer has seen versions newer than its last save."""
-        self._text = None
+        self._save = self._before
 
     def _extend(self, versions: Versions) -> None:
         """Lead the bridge on to the newest version."""
-        if self._text is None:
+        save = self._save
+        if save is None:
             return
-        if self._upto < versions.oldest or len(self._bridge) > BRIDGE:
-            self._text = None
+        if save.upto < versions.oldest or len(save.bridge) > BRIDGE:
+            self._save = None
             return
-        for version, theirs in versions.steps(self._upto):
-            if version == self._landed:
-                self._own = ()
+        for version, theirs in versions.steps(save.upto):
+            if version == save.landed:
+                save.own = ()
                 continue
-            self._bridge.append(carry(theirs, self._own, first=True))
-            self._own = carry(self._own, theirs)
-        self._upto = versions.version
+            save.bridge.append(carry(theirs, save.own, first=True))
+            save.own = carry(save.own, theirs)
+        save.upto = versions.version
 
     def _guess(self, versions: Versions, text: str, since: int) -> int | None:
         """Return the version that a save was made from, None for the writer's own last save."""
         since = max(since, versions.oldest)
-        choice = sorted({since, *[version for version, _ in versions.steps(since)][-GUESSES:]}, reverse=True)
-        best, least = choice[0], MOST + 1
-        for version in choice:
-            size = distance(versions.at(version), text, least - 1)
+        choice = {since, *[version for version, _ in versions.steps(since)][-GUESSES:]}
+        # The newer one of equals is taken, and the own save after them.
+        texts: dict[int | None, str] = {each: versions.at(each) for each in sorted(choice, reverse=True)}
+        if self._save is not None:
+            texts[None] = self._save.text
+        best, least = None, MOST + 1
+        for version, candidate in texts.items():
+            size = distance(candidate, text, least - 1)
             if size < least:
                 best, least = version, size
-        if self._text is not None and distance(self._text, text, least - 1) < least:
-            return None
         if least <= MOST:
             return best
         # All are far from it, as when a lot was pasted: what was pasted is in one place, mostly.
-        spans = {version: span(versions.at(version), text) for version in choice}
-        best = min(choice, key=spans.__getitem__)  # the newer one of equals
-        return None if self._text is not None and span(self._text, text) < spans[best] else best
-
-
-def _changes(versions: Versions, after: int) -> list[Change]:
-    return [change for _, change in versions.steps(after)]
+        return min(texts, key=lambda version: span(texts[version], text))

@@ -6,7 +6,7 @@ from collections import deque
 from itertools import takewhile
 from typing import NamedTuple
 
-from rtwidgets.yjs.edits import Change, apply, carry, counts, inverse
+from rtwidgets.yjs.edits import Change, apply, counts, inverse
 
 __all__ = ["Versions"]
 
@@ -71,21 +71,11 @@ class Versions:
         LookupError
             When it is not kept any more, or not there yet.
         """
-        self._check(version)
-        text = self.text
-        for step in takewhile(lambda step: step.version > version, reversed(self._steps)):
-            text = apply(text, step.back)
-        return text
-
-    def carry(self, change: Change, version: int) -> Change:
-        """Return what a change of a version becomes in the newest one; raises as `at` does."""
-        self._check(version)
-        for _, over in self.steps(version):
-            change = carry(change, over)
-        return change
-
-    def _check(self, version: int) -> None:
         if version > self.version:
             raise LookupError(f"there is no version {version} yet: the newest one is {self.version}")
         if version < self.oldest:
             raise LookupError(f"version {version} is not kept any more: the oldest one is {self.oldest}")
+        text = self.text
+        for step in takewhile(lambda step: step.version > version, reversed(self._steps)):
+            text = apply(text, step.back)
+        return text

@@ -26,6 +26,7 @@ from rtwidgets.widgets.theme import COLOURS
 from rtwidgets.yjs.difference import difference
 from rtwidgets.yjs.protocol import Awareness, Step1, Update, decode, encode
 from rtwidgets.yjs.replica import Replica
+from rtwidgets.yjs.shadow import Shadow
 from rtwidgets.yjs.versions import Versions
 from tests.waiting import until
 
@@ -101,7 +102,7 @@ class StandIn:
         self._run(lambda: self._edit(difference(self.text, text)))
 
     def _saved(self, text, version):
-        self._edit(self.versions.carry(difference(self.versions.at(version), text), version))
+        self._edit(Shadow().rebase(self.versions, text, version, since=version))
 
     def _edit(self, change):
         update = self.replica.edit(change)
