@@ -51,7 +51,6 @@ class DocumentSource:
         self.awareness = AwarenessSource(multiplex, name, self._hear_awareness)
         self.bell = Bell()
         """Rung after each change of the text, and of who is there."""
-        self.present: list[str] = []
         self.writable = True
         self.discarded: str | None = None
         """The text of a copy that was thrown away, because the server had lost the document."""
@@ -81,6 +80,11 @@ class DocumentSource:
     def text(self) -> str:
         """The text; from any thread."""
         return self.replica.text
+
+    @property
+    def present(self) -> list[str]:
+        """Who has the document open, oldest first."""
+        return self.subscription.present
 
     @property
     def unsent(self) -> int:
@@ -306,7 +310,6 @@ class DocumentSource:
 
     def opened(self, answer: Subscribed) -> None:
         """Take the server's answer, the first or one after a break."""
-        self.present.clear()  # the server tells anew who is there
         self.writable = answer.writable
         if self._epoch not in {None, answer.epoch}:
             self._discard()
@@ -332,10 +335,7 @@ class DocumentSource:
 
     def event(self, event: Joined | Left) -> None:
         """Take a change of who is present."""
-        if event.user in self.present:
-            self.present.remove(event.user)
-        if isinstance(event, Joined):
-            self.present.append(event.user)
+        self.subscription.presence(event)
         self.bell.ring()
 
     def _take(self, records: list[tuple[int, Record]]) -> None:

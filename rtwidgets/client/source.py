@@ -66,12 +66,16 @@ class ChannelSource:
         self, multiplex: Multiplex, subscription: Subscription, make: Callable[[Subscribed], Intake]
     ) -> None:
         self.subscription = subscription
-        self.present: list[str] = []
         self._multiplex = multiplex
         self._make = make
         self._intake: Intake | None = None
         self._breaks = 0
         self._gap_at: int | None = None  # how many rows had come when a gap was found, until it ends
+
+    @property
+    def present(self) -> list[str]:
+        """Who is in the channel, oldest first."""
+        return self.subscription.present
 
     @property
     def frame(self) -> LiveFrame:
@@ -113,7 +117,6 @@ class ChannelSource:
 
     def opened(self, answer: Subscribed) -> None:
         """Take the server's answer."""
-        self.present.clear()  # the server tells anew who is there
         if self._intake is None:
             self._intake = self._make(answer)
         self._find_gap()
@@ -137,10 +140,7 @@ class ChannelSource:
 
     def event(self, event: Joined | Left) -> None:
         """Take a change of who is present."""
-        if event.user in self.present:
-            self.present.remove(event.user)
-        if isinstance(event, Joined):
-            self.present.append(event.user)
+        self.subscription.presence(event)
 
     def _find_gap(self) -> None:
         if self.subscription.breaks > self._breaks:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from typing import NamedTuple
 
-from rtwidgets.messages import Conflated, Cursor, Gap, Messages, Subscribe, Subscribed
+from rtwidgets.messages import Conflated, Cursor, Gap, Joined, Left, Messages, Subscribe, Subscribed
 
 __all__ = ["Missing", "Subscription"]
 
@@ -52,6 +52,8 @@ class Subscription:
         """Gaps that were found; `gaps` keeps the newest thousand of them."""
         self.conflated = 0
         """Messages that were left out because this client was too slow and had the last one of their key."""
+        self.present: list[str] = []
+        """Who is in the channel, oldest first, if this client is too."""
         self._history = history
 
     def request(self, id: int) -> Subscribe:
@@ -63,6 +65,7 @@ class Subscription:
     def subscribed(self, answer: Subscribed) -> None:
         """Take the server's answer: go on from where it says, noting what is missing before that."""
         before, self.cursor = self.cursor, Cursor(answer.epoch, answer.offset)
+        self.present.clear()  # the server tells anew who is there
         if before is None:
             return
         if answer.recovered and before.epoch == answer.epoch and before.offset > answer.offset:
@@ -76,6 +79,13 @@ class Subscription:
                 )
             else:
                 self._missing(answer.epoch, None, None, "the log went back behind what was read")
+
+    def presence(self, event: Joined | Left) -> None:
+        """Take a change of who is present."""
+        if event.user in self.present:
+            self.present.remove(event.user)
+        if isinstance(event, Joined):
+            self.present.append(event.user)
 
     def messages(self, run: Messages) -> int:
         """Advance over a run and return how many messages at its head were read before."""

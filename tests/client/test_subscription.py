@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rtwidgets.client import Missing, Subscription
-from rtwidgets.messages import Conflated, Cursor, Gap, Latest, Messages, Subscribe, Subscribed
+from rtwidgets.messages import Conflated, Cursor, Gap, Joined, Latest, Left, Messages, Subscribe, Subscribed
 
 
 def run(first, count, epoch="e"):
@@ -124,3 +124,16 @@ def test_each_offset_at_most_once_and_each_missing_one_named(script):
     missing = [n for gap in subscription.gaps for n in range(gap.first, gap.last + 1)]
     assert sorted(seen + missing) == list(range(1, subscription.cursor.offset + 1))
     assert seen == sorted(seen)
+
+
+def test_who_is_present():
+    """Each name once, in the order they came; after a break the server tells anew."""
+    subscription = Subscription("c")
+    subscription.subscribed(answer(0))
+    for event in (Joined("c", "ada"), Joined("c", "bob"), Joined("c", "ada"), Left("c", "cy")):
+        subscription.presence(event)
+    assert subscription.present == ["bob", "ada"]
+    subscription.presence(Left("c", "bob"))
+    assert subscription.present == ["ada"]
+    subscription.subscribed(answer(0))
+    assert subscription.present == []
