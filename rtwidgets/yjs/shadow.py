@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from heapq import nsmallest
+from itertools import chain
 
 from rtwidgets.yjs.difference import MOST, difference, distance, span
 from rtwidgets.yjs.edits import Change, carry
@@ -10,8 +13,8 @@ from rtwidgets.yjs.versions import Versions
 
 __all__ = ["Shadow"]
 
-GUESSES = 16
-"""Versions, the newest ones, that a save without a version may have been made from."""
+CLOSE = 16
+"""Versions that a save which does not say its own is compared with character by character."""
 BRIDGE = 1_000
 """Changes of others that a save is carried over at the most: by then its writer has seen some of them."""
 
@@ -59,7 +62,8 @@ class Shadow:
             The whole text that is saved.
         version
             The newest version that the writer had seen, if it says so. When None, it is taken to be that
-            from which `text` differs the least, in characters, of those from `since` on.
+            from which `text` differs the least, in characters, of those from `since` on (of the 16 where
+            the part that differs is the shortest).
         since
             The newest version that it has surely seen.
 
@@ -115,17 +119,14 @@ class Shadow:
     def _guess(self, versions: Versions, text: str, since: int) -> int | None:
         """Return the version that a save was made from, None for the writer's own last save."""
         since = max(since, versions.oldest)
-        choice = {since, *[version for version, _ in versions.steps(since)][-GUESSES:]}
-        # The newer one of equals is taken, and the own save after them.
-        texts: dict[int | None, str] = {each: versions.at(each) for each in sorted(choice, reverse=True)}
+        texts: Iterator[tuple[int | None, str]] = versions.back_to(since)
         if self._save is not None:
-            texts[None] = self._save.text
-        best, least = None, MOST + 1
-        for version, candidate in texts.items():
+            texts = chain(texts, [(None, self._save.text)])
+        # Most saves change one place: the texts that differ in the shortest part are looked at closely.
+        near = nsmallest(CLOSE, enumerate(texts), key=lambda each: span(each[1][1], text))
+        best, least = near[0][1][0], MOST + 1
+        for _, (version, candidate) in sorted(near):  # the newest one first: of equals, it is taken
             size = distance(candidate, text, least - 1)
             if size < least:
                 best, least = version, size
-        if least <= MOST:
-            return best
-        # All are far from it, as when a lot was pasted: what was pasted is in one place, mostly.
-        return min(texts, key=lambda version: span(texts[version], text))
+        return best

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from itertools import takewhile
 from typing import NamedTuple
 
@@ -75,7 +76,13 @@ class Versions:
             raise LookupError(f"there is no version {version} yet: the newest one is {self.version}")
         if version < self.oldest:
             raise LookupError(f"version {version} is not kept any more: the oldest one is {self.oldest}")
+        _, text = deque(self.back_to(version), maxlen=1).pop()
+        return text
+
+    def back_to(self, version: int) -> Iterator[tuple[int, str]]:
+        """Yield the newest version with its text, the one before it, and so on to a kept one."""
         text = self.text
         for step in takewhile(lambda step: step.version > version, reversed(self._steps)):
+            yield step.version, text
             text = apply(text, step.back)
-        return text
+        yield version, text

@@ -16,7 +16,7 @@ from rtwidgets.client.backoff import Backoff
 from rtwidgets.client.document import DocumentSource
 from rtwidgets.loop import peek_errors
 from rtwidgets.server import Server
-from rtwidgets.services import choose
+from rtwidgets.services import choose, library
 from rtwidgets.services.library import document_of
 from rtwidgets.testing import FaultProxy
 from rtwidgets.yjs.edits import Edit
@@ -54,8 +54,9 @@ client, and a Yjs one."""
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch):
-    """Waits of a few milliseconds."""
+    """Waits of a few milliseconds; and nobody is thought to have read what a slow machine has not shown."""
     monkeypatch.setattr(link_, "Backoff", lambda: Backoff(0.005, 0.02, 0.0))
+    monkeypatch.setattr(library, "IN_FLIGHT", 600.0)
 
 
 class World:

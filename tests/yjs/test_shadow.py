@@ -118,6 +118,21 @@ def test_without_versions_no_insert_is_lost(steps):
     assert sorted(world.versions.text) == sorted(world.inserted)
 
 
+@pytest.mark.parametrize("size", [1, 5 * MOST])
+@pytest.mark.parametrize("gone", [0, 2])
+def test_however_many_changes_it_crosses(size, gone):
+    """A save without a version takes none of them back, nor those that it has been made after."""
+    versions = Versions("ij", 0)
+    versions.add((Edit(0, 0, "abcdefgh"),), 1)
+    text = apply(versions.text, (Edit(4, 4 + gone, "p" * size),))
+    for number in range(300):
+        end = len(versions.text)
+        versions.add((Edit(end - 2, end - 2, f" {number}"),), number + 2)
+    change = Shadow().rebase(versions, text, None, since=0)
+    words = "".join(f" {number}" for number in range(300))
+    assert apply(versions.text, change) == text[:-2] + words + "ij"
+
+
 @pytest.mark.parametrize("size", [MOST, MOST + 1, 5 * MOST])
 @pytest.mark.parametrize("place", [0, 5, 10])
 @pytest.mark.parametrize("gone", [0, 2])
