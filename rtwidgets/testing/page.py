@@ -117,7 +117,7 @@ class NotebookPage:
         Raises
         ------
         CellFailed
-            A cell raised an error; the cells after it did not run.
+            A cell raised an error. Those after it that had reached the kernel by then were not run.
         KernelDied
             The kernel ended.
         LabTimeout

@@ -131,16 +131,13 @@ def test_screenshot_takes_one_target(shown, tmp_path):
 
 
 def test_failed_cell_is_named_with_its_traceback(lab, folder):
-    """The error has the cell's index and the traceback, and the cells after it did not run."""
-    page = lab.open(
-        write(folder, "raises.ipynb", "x = 0", "def f():\n    return 1 / x\nf()", "print('never')")
-    )
+    """The error has the cell's index and the traceback."""
+    page = lab.open(write(folder, "raises.ipynb", "x = 0", "def f():\n    return 1 / x\nf()"))
     with pytest.raises(CellFailed, match=r"raises\.ipynb, cell 2: ZeroDivisionError") as caught:
         page.run_all()
     assert (caught.value.index, caught.value.name) == (2, "ZeroDivisionError")
     assert "return 1 / x" in caught.value.traceback
     assert "\x1b" not in caught.value.traceback
-    assert page.output_text(3) == ""
     page.close()
 
 
