@@ -33,6 +33,7 @@ __all__ = [
     "Ping",
     "Pong",
     "Presence",
+    "Present",
     "Publish",
     "Published",
     "ServerMessage",
@@ -150,6 +151,18 @@ class Latest(msgspec.Struct, frozen=True):
     data: msgspec.Raw
 
 
+class Present(msgspec.Struct, frozen=True):
+    """Somebody who is present in a channel.
+
+    `since` is when that name became present there, in Unix milliseconds of the server's clock, and `server`
+    the id of the server where it is. A server that does not tell leaves them out.
+    """
+
+    user: str
+    since: float | None = None
+    server: str = ""
+
+
 class Subscribed(_Message, frozen=True):
     """Answer to `Subscribe`: messages come after (`epoch`, `offset`).
 
@@ -158,7 +171,8 @@ class Subscribed(_Message, frozen=True):
     name the fields of the channel's rows that hold their key and their time, where it has such. `latest`
     has the last message of each key among those that are missing, where the channel has keys. `last` is the
     offset of the channel's newest message: who has read up to there has caught up. `writable` says whether
-    the client's token allows to publish to the channel.
+    the client's token allows to publish to the channel. `present` is who is there, oldest first; None where
+    that is nobody, or the token does not allow to know.
     """
 
     id: int
@@ -172,6 +186,7 @@ class Subscribed(_Message, frozen=True):
     latest: Latest | None = None
     last: int = 0
     writable: bool = True
+    present: list[Present] | None = None
 
 
 class Messages(_Message, frozen=True):
@@ -196,17 +211,24 @@ class Published(_Message, frozen=True):
 
 
 class Joined(_Message, frozen=True):
-    """Somebody is present in a channel from now on."""
+    """Somebody is present in a channel; `since` and `server` are as in `Present`."""
 
     channel: str
     user: str
+    since: float | None = None
+    server: str = ""
 
 
 class Left(_Message, frozen=True):
-    """Somebody is present in a channel no longer."""
+    """Somebody is present in a channel no longer.
+
+    `time` is when the server noticed, in Unix milliseconds of its clock.
+    """
 
     channel: str
     user: str
+    time: float | None = None
+    server: str = ""
 
 
 class Gap(_Message, frozen=True):

@@ -15,13 +15,14 @@ from typing import Any, TypeVar
 import pandas as pd
 
 from rtwidgets.checks import is_count
-from rtwidgets.client import Change, ChannelSource, Missing, Source, State
+from rtwidgets.client import Change, Missing, Source, State
+from rtwidgets.client.presence import PresenceEvent
 from rtwidgets.errors import Closed, ConnectError, UsageError, WaitTimeout
 from rtwidgets.frames import Bars, LiveFrame
 from rtwidgets.loop import Bell, lease, peek_errors, report
 from rtwidgets.widgets import Candles, Chart, Depth, Histogram, LatestBars, Line, Plot, Table
 
-__all__ = ["Chat", "Stream"]
+__all__ = ["Stream"]
 
 P = TypeVar("P", bound=Plot | Table)
 
@@ -43,6 +44,7 @@ class Stream:
         self._charts: dict[tuple[object, ...], Plot | Table] = {}
         self._bell = Bell()
         self._unsubscribe = self.frame.on_change(self._bell.ring)
+        source.presence.changed = self._bell.ring
         self._lease.call(source.link.ended.add_done_callback, self._ended)
 
     def __repr__(self) -> str:
@@ -141,6 +143,33 @@ class Stream:
     def ohlc(self, every: str = "1s", *, price: str = "price", size: str | None = None) -> Bars:
         """Live bars of this stream's rows; see `Bars`."""
         return Bars(self.frame, every, price=price, size=size)
+
+    # Who is there
+
+    @property
+    def presence(self) -> pd.DataFrame:
+        """Who is present in the channel, oldest first: user (str), since (datetime64[ns, UTC]), server (str).
+
+        `since` is when that name became present there, by the clock of the server whose id is `server`.
+        Without a connection it stays as it was. Empty for a foreign server, and where the token does not
+        allow presence. Of more than 1 000 members the newest are told when the stream begins.
+        """
+        return self._source.presence.df
+
+    async def presence_events(self) -> AsyncIterator[PresenceEvent]:
+        """Yield who joins and who leaves: first the events that are kept, the newest 1 000, then new ones.
+
+        Those who were there when the stream began have joined. Who reads too slowly misses the oldest events.
+        """
+        presence, cursor = self._source.presence, 0
+        while True:
+            closed = self.state is State.CLOSED
+            events, cursor = presence.since(cursor)
+            for event in events:
+                yield event
+            if closed and not events:
+                return
+            await self._changed(lambda cursor=cursor: presence.count > cursor)  # type: ignore[misc]
 
     # The other way
 
@@ -355,21 +384,3 @@ class Stream:
         if frame.total and frame.key is not None and not frame.has_keys:
             doubts.append(f"no row has a {frame.key!r}, which is to be the key")
         return doubts
-
-
-class Chat(Stream):
-    """A chat room: the stream of its messages, and a way to say something.
-
-    Made by `rtwidgets.chat`.
-    """
-
-    def send(self, data: object) -> None:
-        """Say something; a text. Raises as `Stream.send`."""
-        super().send({"type": "message", "text": data})
-
-    @property
-    def present(self) -> list[str]:
-        """Who is in the room, oldest first."""
-        source = self._source
-        assert isinstance(source, ChannelSource)
-        return list(source.present)

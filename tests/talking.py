@@ -9,7 +9,7 @@ from websockets.asyncio.client import connect
 
 from rtwidgets.messages import SUBPROTOCOL, Messages, Subscribe, decode_server, encode
 
-__all__ = ["Dialogue", "Proxy", "dial", "dial_v1", "eventually", "raw", "upgrade"]
+__all__ = ["Dialogue", "Proxy", "dial", "dial_v1", "eventually", "raw", "upgrade", "whom"]
 
 
 async def eventually(condition, timeout=20.0):
@@ -70,6 +70,11 @@ async def dial_v1(server, **options):
     """Connect to a server in the dialect `rtwidgets.v1`."""
     async with dial(server, "/", subprotocols=[SUBPROTOCOL], **options) as connection:
         yield Dialogue(connection)
+
+
+def whom(event):
+    """Return what a presence event says, but for when and where."""
+    return type(event), event.channel, event.user
 
 
 def upgrade(path="/", *headers):

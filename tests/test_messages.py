@@ -19,6 +19,7 @@ from rtwidgets.messages import (
     Ping,
     Pong,
     Presence,
+    Present,
     Publish,
     Published,
     Subscribe,
@@ -47,6 +48,7 @@ leaves = (
 data = st.recursive(leaves, lambda inner: st.lists(inner) | st.dictionaries(text, inner), max_leaves=10)
 raws = data.map(lambda value: msgspec.Raw(encode_data(value)))
 cursors = st.builds(Cursor, text, whole)
+members = st.builds(Present, text, st.none() | st.floats(0, 1e13), text)
 
 
 def same(one, other):
@@ -84,8 +86,9 @@ def test_client_messages_come_back_as_they_were(message):
             Messages, channels, text, whole, whole, st.floats(0, 1e13) | st.lists(st.floats(0, 1e13)), raws
         ),
         st.builds(Published, whole, whole),
-        st.builds(Joined, channels, text),
-        st.builds(Left, channels, text),
+        st.builds(Subscribed, whole, channels, text, whole, present=st.none() | st.lists(members)),
+        st.builds(Joined, channels, text, st.none() | st.floats(0, 1e13), text),
+        st.builds(Left, channels, text, st.none() | st.floats(0, 1e13), text),
         st.builds(Gap, channels, text, whole, whole),
         st.builds(Error, text, text, st.none() | whole),
         st.builds(Pong),
@@ -96,6 +99,14 @@ def test_server_messages_come_back_as_they_were(message):
     decoded = decode_server(encode(message))
     assert type(decoded) is type(message)
     assert same(decoded, message)
+
+
+def test_presence_as_an_older_server_tells_it():
+    """Who, but neither since when nor where."""
+    assert decode_server(b'{"type":"joined","channel":"c","user":"ada"}') == Joined("c", "ada", None, "")
+    assert decode_server(b'{"type":"left","channel":"c","user":"ada"}') == Left("c", "ada", None, "")
+    answer = decode_server(b'{"type":"subscribed","id":1,"channel":"c","epoch":"e","offset":0}')
+    assert answer.present is None
 
 
 @given(channels, whole, st.lists(st.tuples(data, st.floats(0, 1e13)), min_size=1, max_size=20))

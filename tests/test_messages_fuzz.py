@@ -22,6 +22,7 @@ from rtwidgets.messages import (
     Ping,
     Pong,
     Presence,
+    Present,
     Publish,
     Published,
     ServerMessage,
@@ -52,6 +53,8 @@ raws = json_values.map(lambda value: msgspec.Raw(encode_data(value)))
 latest = st.builds(Latest, st.lists(signed), st.lists(times), raws)
 cursors = st.builds(Cursor, text, signed)
 optional = st.none() | text
+moments = st.none() | times
+members = st.none() | st.lists(st.builds(Present, text, moments, text), max_size=3)
 
 asked = (
     st.builds(Subscribe, whole, text, st.none() | cursors)
@@ -67,8 +70,9 @@ told = (
     )
     | st.builds(Messages, text, text, signed, signed, times | st.lists(times), raws)
     | st.builds(Published, signed, signed)
-    | st.builds(Joined, text, text)
-    | st.builds(Left, text, text)
+    | st.builds(Subscribed, signed, text, text, signed, present=members)
+    | st.builds(Joined, text, text, moments, text)
+    | st.builds(Left, text, text, moments, text)
     | st.builds(Gap, text, text, signed, signed, st.none() | latest)
     | st.builds(Conflated, text, text, signed, signed, latest)
     | st.builds(Ping)
@@ -79,6 +83,7 @@ anything = st.text(max_size=20)  # lone surrogates too
 huge = st.sampled_from(["1e308", "1e309", "-1e309", "9" * 400, "-" + "9" * 400, "0." + "0" * 400 + "1", "-0"])
 names = ["type", "id", "channel", "after", "epoch", "offset", "data", "idempotency", "user", "token", "count"]
 names += ["time", "from", "to", "latest", "offsets", "code", "message", "recovered", "lost", "key"]
+names += ["present", "since", "server"]
 types = [each.__name__.lower() for each in (*ClientMessage.__args__, *ServerMessage.__args__)]
 
 values = st.recursive(

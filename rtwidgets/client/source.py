@@ -11,6 +11,7 @@ import numpy as np
 from rtwidgets.client.foreign import Foreign
 from rtwidgets.client.link import Link
 from rtwidgets.client.multiplex import Multiplex
+from rtwidgets.client.presence import PresenceMap
 from rtwidgets.client.records import Intake
 from rtwidgets.client.subscription import Missing, Subscription
 from rtwidgets.frames import LiveFrame
@@ -41,6 +42,10 @@ class Source(Protocol):
     @property
     def conflated(self) -> int:
         """Messages left out because the reader was slow and got the last one of their key."""
+
+    @property
+    def presence(self) -> PresenceMap:
+        """Who is there; nobody, where nobody is told of."""
 
     async def send(self, data: object) -> None:
         """Send something the other way."""
@@ -73,9 +78,9 @@ class ChannelSource:
         self._gap_at: int | None = None  # how many rows had come when a gap was found, until it ends
 
     @property
-    def present(self) -> list[str]:
-        """Who is in the channel, oldest first."""
-        return self.subscription.present
+    def presence(self) -> PresenceMap:
+        """Who is in the channel."""
+        return self.subscription.people
 
     @property
     def frame(self) -> LiveFrame:
@@ -155,6 +160,7 @@ class ForeignSource:
     def __init__(self, foreign: Foreign, intake: Intake) -> None:
         self._foreign = foreign
         self._intake = intake
+        self.presence = PresenceMap()
 
     @property
     def frame(self) -> LiveFrame:

@@ -9,6 +9,7 @@ from typing import Self
 
 from rtwidgets.client.document import DocumentSource
 from rtwidgets.client.link import Link
+from rtwidgets.client.presence import PresenceMap
 from rtwidgets.client.subscription import Missing
 from rtwidgets.errors import UsageError
 from rtwidgets.frames import LiveFrame
@@ -43,6 +44,7 @@ class StatsSource:
         self.frame = LiveFrame(time="time", schema=_SCHEMA)
         self.gaps: list[Missing] = []
         self.skipped = self.conflated = 0
+        self.presence = PresenceMap()
         self._document = document
         self._editors = editors
         self._task = supervise(self._run(), f"stats of {document.name}")

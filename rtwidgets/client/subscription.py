@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from typing import NamedTuple
 
+from rtwidgets.client.presence import PresenceMap
 from rtwidgets.messages import Conflated, Cursor, Gap, Joined, Left, Messages, Subscribe, Subscribed
 
 __all__ = ["Missing", "Subscription"]
@@ -42,9 +43,11 @@ class Subscription:
         Its name.
     history
         Whether to begin with what the log still keeps, or with what comes from now on.
+    after
+        Where to begin instead: what comes after it has not been read.
     """
 
-    def __init__(self, channel: str, *, history: bool = True) -> None:
+    def __init__(self, channel: str, *, history: bool = True, after: Cursor | None = None) -> None:
         self.channel = channel
         self.cursor: Cursor | None = None
         self.gaps: deque[Missing] = deque(maxlen=1_000)
@@ -52,20 +55,22 @@ class Subscription:
         """Gaps that were found; `gaps` keeps the newest thousand of them."""
         self.conflated = 0
         """Messages that were left out because this client was too slow and had the last one of their key."""
-        self.present: list[str] = []
-        """Who is in the channel, oldest first, if this client is too."""
-        self._history = history
+        self.people = PresenceMap()
+        self._start = after or (Cursor("", 0) if history else None)
+
+    @property
+    def present(self) -> list[str]:
+        """The names of who is in the channel, oldest first."""
+        return [member.user for member in self.people.members]
 
     def request(self, id: int) -> Subscribe:
         """Return what to ask of the server, now or after a break."""
-        if self.cursor is None and self._history:
-            return Subscribe(id, self.channel, Cursor("", 0))
-        return Subscribe(id, self.channel, self.cursor)
+        return Subscribe(id, self.channel, self.cursor or self._start)
 
     def subscribed(self, answer: Subscribed) -> None:
         """Take the server's answer: go on from where it says, noting what is missing before that."""
         before, self.cursor = self.cursor, Cursor(answer.epoch, answer.offset)
-        self.present.clear()  # the server tells anew who is there
+        self.people.told(answer.present or ())
         if before is None:
             return
         if answer.recovered and before.epoch == answer.epoch and before.offset > answer.offset:
@@ -82,10 +87,7 @@ class Subscription:
 
     def presence(self, event: Joined | Left) -> None:
         """Take a change of who is present."""
-        if event.user in self.present:
-            self.present.remove(event.user)
-        if isinstance(event, Joined):
-            self.present.append(event.user)
+        self.people.hear(event)
 
     def messages(self, run: Messages) -> int:
         """Advance over a run and return how many messages at its head were read before."""

@@ -8,13 +8,16 @@ in between leaves in one write. What all cursors at the same place are about to 
 from __future__ import annotations
 
 import asyncio
+import secrets
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rtwidgets.engines import Engine, Log, MemoryEngine, Run
 from rtwidgets.errors import Refused
-from rtwidgets.messages import Joined, Latest, Left, check_channel, encode_message
+from rtwidgets.loop import Bell
+from rtwidgets.messages import Joined, Latest, Left, Present, check_channel, encode_message
 from rtwidgets.server.health import Counts
 from rtwidgets.server.latest import LatestByKey
 from rtwidgets.server.tokens import Tokens
@@ -53,12 +56,14 @@ class Channel:
         self.followers: set[Outbox] = set()
         self.counts = hub.counts
         self._began = log.last
-        self._members: dict[Outbox, str] = {}
+        self._users: dict[Outbox, str] = {}
         self._names: Counter[str] = Counter()
+        self._members: dict[str, Present] = {}
         self._hub = hub
         self._encoded: dict[tuple[Encoder, int], tuple[bytes, int]] = {}
         self._encoded_state = 0, 0
         self._latest = _latest(fields, log)
+        self._bell = Bell()
 
     def __repr__(self) -> str:
         return f"Channel({self.name!r})"
@@ -132,6 +137,11 @@ class Channel:
         if self._latest is not None:
             self._latest.read()
         self._hub.ring(self)
+        self._bell.ring()
+
+    async def grown(self, after: int) -> None:
+        """Wait until there is a message after an offset."""
+        await self._bell.wait(lambda: self.log.last > after)
 
     def latest(self, after: int, upto: int) -> Latest | None:
         """Return the last message of each key that came between two offsets and has had no other since.
@@ -143,27 +153,39 @@ class Channel:
     def join(self, outbox: Outbox, user: str) -> None:
         """Note that a connection is present under a name, and tell everybody who follows.
 
-        A name is told once, however many connections are present under it.
+        A name is told once, however many connections are present under it, and is present until the last of
+        them ends. On one server that is its time to live: a dead connection is noticed, and ended, within 15
+        seconds (see `Pulse`). Servers that share an engine will need one there, for the day when one of them
+        dies.
         """
-        if self._members.get(outbox) == user:
+        if self._users.get(outbox) == user:
             return
         self.leave(outbox)
-        self._members[outbox] = user
+        self._users[outbox] = user
         self._names[user] += 1
         if self._names[user] == 1:
-            self._tell(Joined(self.name, user))
+            self._members[user] = Present(user, _now(), self._hub.id)
+            self._tell(self.joined(self._members[user]))
         elif outbox in self.followers:
-            outbox.tell(Joined(self.name, user))
+            outbox.tell(self.joined(self._members[user]))
 
     def leave(self, outbox: Outbox) -> None:
         """Note that a connection is gone, and tell everybody if it was the last one of its name."""
-        user = self._members.pop(outbox, None)
+        user = self._users.pop(outbox, None)
         if user is None:
             return
         self._names[user] -= 1
         if not self._names[user]:
-            del self._names[user]
-            self._tell(Left(self.name, user))
+            del self._names[user], self._members[user]
+            self._tell(self.left(user))
+
+    def joined(self, member: Present) -> Joined:
+        """Return the event that says of a member that it is present."""
+        return Joined(self.name, member.user, member.since, member.server)
+
+    def left(self, user: str) -> Left:
+        """Return the event that says of a name that it is present no longer, as of now."""
+        return Left(self.name, user, _now(), self._hub.id)
 
     @property
     def published(self) -> int:
@@ -177,13 +199,17 @@ class Channel:
         return self.log.last - min(places, default=self.log.last)
 
     @property
-    def members(self) -> list[str]:
-        """The names present, in the order they came."""
-        return list(self._names)
+    def members(self) -> list[Present]:
+        """Who is present, each name once, in the order they came."""
+        return list(self._members.values())
 
     def _tell(self, event: Joined | Left) -> None:
         for outbox in self.followers:
             outbox.tell(event)
+
+
+def _now() -> float:
+    return round(time.time() * 1000.0, 3)
 
 
 def _latest(fields: Fields, log: Log) -> LatestByKey | None:
@@ -203,11 +229,16 @@ class Hub:
         Where the logs live that outlast the process, if the engine lets them.
     tokens
         Issues and checks the signed tokens of its clients; when None, with a random secret.
+    id
+        What tells the server from others in presence; when None, eight random hex digits.
     """
 
-    def __init__(self, engine: Engine, tokens: Tokens | None = None) -> None:
+    def __init__(self, engine: Engine, tokens: Tokens | None = None, *, id: str | None = None) -> None:
         self.engine = engine
+        self.id = id or secrets.token_hex(4)
         self.tokens = tokens or Tokens()
+        self.token: str | None = None
+        """The server's own, with which its services knock at those of another one."""
         self.shared: dict[type, Any] = {}
         """What several services of the server have in common, by its type."""
         self._memory = MemoryEngine()

@@ -79,6 +79,8 @@ class Server:
         URL of where the logs live: ``memory://``, or ``sqlite:///file.db`` to outlast the process, with how
         much they keep as `open_engine` reads it. Prices are in memory all the same, unless their option
         `durable` is set.
+    id
+        The server's name in presence, where clients see who is on which server; None makes a random one.
 
     Raises
     ------
@@ -102,6 +104,7 @@ class Server:
         seed: int | None = None,
         options: Mapping[str, Mapping[str, Any]] | None = None,
         engine: str = "memory://",
+        id: str | None = None,
     ) -> None:
         if open and not is_loopback(host):
             raise ServeError(
@@ -112,7 +115,8 @@ class Server:
         self.host = host
         self.port = port
         self.token = None if open else token or secrets.token_urlsafe(24)
-        self.hub = Hub(MemoryEngine(), Tokens.from_config(jwt))
+        self.hub = Hub(MemoryEngine(), Tokens.from_config(jwt), id=id)
+        self.hub.token = self.token
         self._engine = engine
         self.access = Access(self.token, origins, self.hub.tokens)
         self._open = open
@@ -241,6 +245,11 @@ class Server:
         """Where it listens, such as ``ws://127.0.0.1:8765``, or ``wss://…`` with TLS."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{'ws' if self._asked_tls is False else 'wss'}://{host}:{self.port}"
+
+    @property
+    def id(self) -> str:
+        """What tells it from other servers in presence."""
+        return self.hub.id
 
     @property
     def certificate(self) -> str | None:

@@ -216,11 +216,11 @@ class Outbox:
         for channel in list(self.present):
             self.leave(channel)
 
-    def send(self, payload: bytes) -> None:
-        """Send one text frame now, past the cursors: an answer or an event."""
+    def send(self, *payloads: bytes) -> None:
+        """Send text frames now, in one write, past the cursors: answers or events."""
         connection = self.connection
         if connection.writable:
-            connection.transport.write(text_frame(payload))
+            connection.transport.write(b"".join(map(text_frame, payloads)))
             if connection.transport.get_write_buffer_size() > WRITE_MAX:
                 connection.drop()
 

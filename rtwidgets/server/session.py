@@ -28,6 +28,7 @@ from rtwidgets.messages import (
     Ping,
     Pong,
     Presence,
+    Present,
     Publish,
     Published,
     Subscribe,
@@ -50,6 +51,11 @@ __all__ = ["AUTH_TIMEOUT", "authenticate", "plain_session", "v1_session"]
 
 AUTH_TIMEOUT = 10.0
 """Seconds a client has to show its token."""
+
+MAX_PRESENT = 1_000
+"""Members of a channel that somebody who comes is told of, the newest: all in one write, which has to fit in
+the transport's buffer.
+"""
 
 _guests = itertools.count(1)
 
@@ -129,7 +135,7 @@ async def plain_session(
         supervise(connection.close(CloseCode.TRY_AGAIN_LATER, reason), f"closing a client of {channel.name}")
 
     def tell(event: Joined | Left) -> None:
-        if not service.binary:
+        if not service.binary and rights.allows("presence", event.channel):
             outbox.send(encode_data(service.event(event)))
 
     outbox = Outbox(
@@ -178,7 +184,8 @@ async def v1_session(connection: Connection, rights: Rights, services: Services)
         outbox.send(encode(Conflated(channel.name, channel.log.epoch, after + 1, last, latest)))
 
     def tell(event: Joined | Left) -> None:
-        outbox.send(encode(event))
+        if rights.allows("presence", event.channel):
+            outbox.send(encode(event))
 
     outbox = Outbox(connection, _encode_v1, tell=tell, missed=missed, conflated=conflated)
 
@@ -241,15 +248,26 @@ class _Session:
             self._outbox.send(encode(Error(refusal.code, str(refusal), request)))
 
     async def _renew(self, token: str) -> None:
+        heard = self._heard()
         await self._rights.renew(token)
         for name in list(self._outbox.places):
             if not self._rights.allows("subscribe", name):
                 self._outbox.unfollow(name)
                 reason = f"your new token does not allow to subscribe to {name!r} any more"
                 self._outbox.send(encode(Error("forbidden", reason)))
+        hears = self._heard()
+        for channel in hears - heard:
+            self._outbox.send(*(encode(channel.joined(member)) for member in _newest(channel)))
+        for channel in heard - hears:
+            self._outbox.send(*(encode(channel.left(member.user)) for member in _newest(channel)))
         for channel in list(self._outbox.present):
             if not self._rights.allows("presence", channel.name):
                 self._outbox.leave(channel)
+
+    def _heard(self) -> set[Channel]:
+        """Return the channels of which it is told who is present."""
+        places = self._outbox.places.values()
+        return {place.channel for place in places if self._rights.allows("presence", place.channel.name)}
 
     async def _subscribe(self, message: Subscribe) -> None:
         places = self._outbox.places
@@ -264,6 +282,7 @@ class _Session:
         if recovered and message.after is not None:
             channel.counts.recoveries += 1
         key, time, _ = service.fields
+        hears = self._rights.allows("presence", channel.name)
         answer = Subscribed(
             message.id,
             channel.name,
@@ -276,6 +295,7 @@ class _Session:
             latest=None if recovered else channel.latest(offset - lost if lost else 0, offset),
             last=channel.log.last,
             writable=self._rights.allows("publish", channel.name),
+            present=(_newest(channel) or None) if hears else None,
         )
         self._outbox.send(encode(answer))
         self._outbox.follow(channel, offset)
@@ -285,8 +305,7 @@ class _Session:
             raise Refused("bad_user", f"a user's name has 1 to {MAX_USER} characters, not {len(user)}")
         channel, _ = await self._resolve(name, "presence")
         self._user = self._rights.name(user)
-        for other in channel.members:  # those who came before
-            self._outbox.tell(Joined(channel.name, other))
+        self._outbox.send(*(encode(channel.joined(other)) for other in _newest(channel)))  # who came before
         self._outbox.join(channel, user)
 
     async def _publish(self, message: Publish) -> None:
@@ -311,6 +330,10 @@ class _Session:
             raise Refused("unknown_channel", f"this server has no channel {name!r}; it has: {choice}")
         service, params = found
         return await service.channel(params), service
+
+
+def _newest(channel: Channel) -> list[Present]:
+    return channel.members[-MAX_PRESENT:]
 
 
 def _resume(log: Log, after: Cursor | None) -> tuple[int, bool, int]:

@@ -13,7 +13,7 @@ from rtwidgets.loop import take_errors
 from rtwidgets.messages import MAX_MESSAGE, SUBPROTOCOL, Joined, Left, Subscribed, encode
 from rtwidgets.server import Server
 from rtwidgets.services import Chat, Echo, service
-from tests.talking import Proxy, eventually
+from tests.talking import Proxy, eventually, whom
 from tests.wire import Network, settled
 
 pytestmark = pytest.mark.usefixtures("tidy")
@@ -75,7 +75,7 @@ async def test_several_channels_on_one_connection():
         assert await multiplex.publish("notes", {"n": 1}, "key") == 2
         await multiplex.publish("chat/a", {"type": "message", "text": "hi"})
         await eventually(lambda: one.offsets == [1, 2] and two.offsets == [1])
-        assert two.events == [Joined("chat/a", "ada")]
+        assert [whom(event) for event in two.events] == [(Joined, "chat/a", "ada")]
         assert server.statistics().connections == 1
         await multiplex.unsubscribe("notes")
         await multiplex.publish("notes", 0)
@@ -183,13 +183,39 @@ async def test_presence_comes_back_after_a_break():
         reader = Notes("chat/a")
         await ada.subscribe(reader, user="ada")
         await bob.subscribe(Notes("chat/a"), user="bob")
-        await eventually(lambda: Joined("chat/a", "bob") in reader.events)
-        reader.events.clear()
+        await eventually(lambda: len(reader.events) == 2)
         proxy.cut()
-        await eventually(lambda: Joined("chat/a", "bob") in reader.events)
-        assert reader.events == [Left("chat/a", "bob"), Joined("chat/a", "bob")]
+        await eventually(lambda: len(reader.events) == 4)
+        joined, left, again = reader.events[1:]
+        assert [whom(event) for event in (left, again)] == [
+            (Left, "chat/a", "bob"),
+            (Joined, "chat/a", "bob"),
+        ]
+        assert joined.since <= left.time <= again.since
         await ada.close()
         await bob.close()
+
+
+async def test_who_is_there_is_known_when_subscribing_returns():
+    """To who only follows, before any event; and is told anew after a break, as it is then."""
+    async with Server([Chat], id="here") as server, Proxy(server.port) as proxy:
+        ada, watcher = to(server), to(server, proxy.port)
+        await ada.subscribe(Notes("chat/a"), user="ada")
+        channel = await server.hub.channel("chat/a")
+        await eventually(lambda: channel.members)
+        reader = Notes("chat/a")
+        await watcher.subscribe(reader)
+        assert reader.subscription.people.members == channel.members
+        assert channel.members[0].server == "here"
+        proxy.accepting = False
+        proxy.cut()
+        await ada.close()
+        await eventually(lambda: not channel.members)
+        proxy.accepting = True
+        await eventually(lambda: len(reader.answers) == 2)
+        assert reader.subscription.present == []
+        assert not reader.events
+        await watcher.close()
 
 
 async def test_subscriptions_while_the_connection_breaks():

@@ -3,7 +3,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rtwidgets.client import Missing, Subscription
-from rtwidgets.messages import Conflated, Cursor, Gap, Joined, Latest, Left, Messages, Subscribe, Subscribed
+from rtwidgets.messages import (
+    Conflated,
+    Cursor,
+    Gap,
+    Joined,
+    Latest,
+    Left,
+    Messages,
+    Present,
+    Subscribe,
+    Subscribed,
+)
 
 
 def run(first, count, epoch="e"):
@@ -127,13 +138,16 @@ def test_each_offset_at_most_once_and_each_missing_one_named(script):
 
 
 def test_who_is_present():
-    """Each name once, in the order they came; after a break the server tells anew."""
+    """What the server says when it is subscribed to, and after that; after a break it says it anew."""
     subscription = Subscription("c")
     subscription.subscribed(answer(0))
+    assert subscription.present == []
     for event in (Joined("c", "ada"), Joined("c", "bob"), Joined("c", "ada"), Left("c", "cy")):
         subscription.presence(event)
-    assert subscription.present == ["bob", "ada"]
-    subscription.presence(Left("c", "bob"))
-    assert subscription.present == ["ada"]
+    assert subscription.present == ["ada", "bob"]
+    subscription.presence(Left("c", "ada"))
+    assert subscription.present == ["bob"]
+    subscription.subscribed(Subscribed(1, "c", "e", 0, present=[Present("cy"), Present("ada")]))
+    assert subscription.present == ["cy", "ada"]
     subscription.subscribed(answer(0))
     assert subscription.present == []

@@ -28,7 +28,7 @@ from rtwidgets.messages import (
 from rtwidgets.server import Server, Service
 from rtwidgets.server.health import METRICS
 from rtwidgets.services import Chat, Echo, service
-from tests.talking import dial, dial_v1, eventually, raw, upgrade
+from tests.talking import dial, dial_v1, eventually, raw, upgrade, whom
 
 pytestmark = pytest.mark.usefixtures("tidy")
 SECRET = "a secret of more than thirty-two bytes"
@@ -231,12 +231,60 @@ async def test_a_name_is_the_subject_s(server):
             assert (await client.hear(Error)).message.startswith("your token is for 'ada'")
             await client.say(Presence("chat/lobby", "ada"))
             await client.say(said("two"))
-            assert await watcher.hear(Joined) == Joined("chat/lobby", "ada")
+            assert whom(await watcher.hear(Joined)) == (Joined, "chat/lobby", "ada")
             rows = [watcher.log[0], await watcher.hear(Messages)]
             assert [row["user"] for run in rows for row in msgspec.json.decode(run.data)] == ["ada", "ada"]
         async with dial(server, "/chat/lobby?user=bob", token=a_token(server, "*:chat/*")) as client:
             await client.recv()
             assert json.loads(await client.recv()) == {"type": "joined", "user": "ada"}
+
+
+# Who is there
+
+
+async def test_who_is_there_is_told_to_those_who_may_be_there(server):
+    """Without the right to presence a client hears of nobody, in either dialect."""
+    reads, hears = a_token(server, "subscribe:*"), a_token(server, "subscribe:*", "presence:*", subject="bob")
+    async with (
+        server,
+        dial_v1(server) as ada,
+        dial_v1(server, token=hears) as watcher,
+        dial_v1(server, token=reads) as deaf,
+        dial(server, "/chat/lobby", token=reads) as plain,
+    ):
+        await ada.say(Presence("chat/lobby", "ada"))
+        await ada.say(Ping())
+        assert await ada.hear() == Pong()
+        assert (await deaf.subscribe("chat/lobby")).present is None
+        assert [member.user for member in (await watcher.subscribe("chat/lobby")).present] == ["ada"]
+        assert json.loads(await plain.recv())["type"] == "history"
+        await ada.say(Presence("chat/lobby", "eve"))
+        assert [whom(await watcher.hear())[2] for _ in range(2)] == ["ada", "eve"]
+        await ada.say(said("hello"))
+        assert isinstance(await deaf.hear(), Messages)
+        assert json.loads(await plain.recv())["text"] == "hello"
+
+
+async def test_a_new_token_may_open_and_close_the_ears(server):
+    """Who is there is told when the right comes, as joined, and when it goes, as left."""
+    async with server, dial_v1(server) as bob, dial_v1(server, token=a_token(server, "subscribe:*")) as ada:
+        assert (await ada.subscribe("notes")).present is None
+        await bob.subscribe("notes")
+        await bob.say(Presence("notes", "bob"))
+        assert whom(await bob.hear()) == (Joined, "notes", "bob")
+        await ada.say(Auth(a_token(server, "subscribe:*", "presence:notes")))
+        assert whom(await ada.hear()) == (Joined, "notes", "bob")
+        await ada.say(Presence("notes", "ada"))
+        assert whom(await bob.hear()) == (Joined, "notes", "ada")
+        assert [whom(await ada.hear())[2] for _ in range(2)] == ["bob", "ada"]
+        await ada.say(Auth(a_token(server, "subscribe:*")))
+        assert [whom(await ada.hear()) for _ in range(2)] == [(Left, "notes", "bob"), (Left, "notes", "ada")]
+        assert whom(await bob.hear()) == (Left, "notes", "ada")
+        await bob.say(Presence("notes", "eve"))
+        await ada.say(Ping())
+        assert (await bob.hear(Left)).user == "bob"
+        assert (await bob.hear()).user == "eve"
+        assert await ada.hear() == Pong()
 
 
 # When it ends
@@ -275,7 +323,7 @@ async def test_a_new_token_in_time(server):
         forbidden = await client.hear(Error)
         assert (forbidden.code, forbidden.id) == ("forbidden", None)
         assert "'chat/lobby' any more" in forbidden.message
-        assert await client.hear() == Left("notes", "ada")
+        assert whom(await client.hear()) == (Left, "notes", "ada")
         await eventually(lambda: time.time() > expires)
         await client.say(said("still here"))
         assert await client.hear() == Published(7, 1)

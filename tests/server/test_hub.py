@@ -1,10 +1,11 @@
 import asyncio
+import itertools
 
 import pytest
 
 from rtwidgets.engines import MemoryEngine, SqliteEngine
 from rtwidgets.errors import ChannelNameError, Refused, UsageError
-from rtwidgets.messages import Joined, Left
+from rtwidgets.messages import Joined, Left, Present
 from rtwidgets.server import Fields, Hub
 from rtwidgets.server import hub as hub_
 
@@ -142,22 +143,56 @@ async def test_what_cannot_be_published():
     assert await channel.publish_many([]) == 0
 
 
-async def test_a_name_is_present_once():
+@pytest.fixture
+def clock(monkeypatch):
+    """Each look at the clock is a millisecond later."""
+    monkeypatch.setattr(hub_, "_now", itertools.count(1_000.0).__next__)
+
+
+async def test_a_name_is_present_once(clock):
     """Two connections of one name join once, and leave when the last one goes or takes another name."""
-    channel = await Hub(MemoryEngine()).channel("a")
+    channel = await Hub(MemoryEngine(), id="one").channel("a")
     watcher, one, two = Box(), Box(), Box()
     channel.followers.add(watcher)
     channel.join(one, "ada")
     channel.join(one, "ada")
     channel.join(two, "ada")
-    assert channel.members == ["ada"]
+    assert channel.members == [Present("ada", 1_000.0, "one")]
     channel.leave(one)
-    assert watcher.told == [Joined("a", "ada")]
+    assert watcher.told == [Joined("a", "ada", 1_000.0, "one")]
     channel.join(two, "eve")
     channel.leave(two)
     channel.leave(two)
-    assert watcher.told == [Joined("a", "ada"), Left("a", "ada"), Joined("a", "eve"), Left("a", "eve")]
+    assert watcher.told[1:] == [
+        Left("a", "ada", 1_001.0, "one"),
+        Joined("a", "eve", 1_002.0, "one"),
+        Left("a", "eve", 1_003.0, "one"),
+    ]
     assert channel.members == []
+
+
+async def test_who_joins_under_a_name_that_is_there_is_told_since_when(clock):
+    """Only itself: to the others nothing has changed. Who comes back later is there since then, and last."""
+    channel = await Hub(MemoryEngine(), id="one").channel("a")
+    one, two, three = Box(), Box(), Box()
+    channel.followers |= {one, two}
+    channel.join(one, "ada")
+    channel.join(two, "ada")
+    assert one.told == two.told[:1] == [Joined("a", "ada", 1_000.0, "one")]
+    assert two.told[1:] == one.told
+    channel.join(three, "eve")
+    channel.leave(one)
+    channel.leave(two)
+    channel.join(two, "ada")
+    assert channel.members == [Present("eve", 1_001.0, "one"), Present("ada", 1_003.0, "one")]
+
+
+def test_a_hub_is_told_from_others():
+    """By the id it was given, or by a short random one."""
+    assert Hub(MemoryEngine(), id="left").id == "left"
+    one, two = Hub(MemoryEngine()).id, Hub(MemoryEngine()).id
+    assert one != two
+    assert len(one) == len(two) == 8
 
 
 async def test_a_channel_may_be_compacted(tmp_path):

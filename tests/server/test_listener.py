@@ -145,8 +145,9 @@ async def test_what_is_no_websocket_is_told(extra):
         status, body = await raw(server, f"GET / HTTP/1.1\r\nHost: x\r\n{extra}\r\n".encode())
         assert (status, body) == (
             426,
-            "WebSockets only, at: /echo, /ws, /prices, /chat/{room}, /accounts, /documents/{name}, "
-            "/documents/{name}/awareness, /yjs/{name}\n",
+            "WebSockets only, at: /echo, /ws, /prices, /chat/{room}, /chat/{room}/typing, /accounts, "
+            "/documents/{name}, /documents/{name}/awareness, /yjs/{name}, /orders, /inventory, "
+            "/auctions/{lot}, /scores/{match}, /games/{name}\n",
         )
 
 

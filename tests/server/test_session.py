@@ -22,9 +22,9 @@ from rtwidgets.messages import (
     Unsubscribe,
     encode_data,
 )
-from rtwidgets.server import Server, Service
+from rtwidgets.server import Server, Service, outbox, session
 from rtwidgets.services import BUILT_IN, Chat, Prices, service
-from tests.talking import dial, dial_v1, eventually
+from tests.talking import dial, dial_v1, eventually, whom
 
 pytestmark = pytest.mark.usefixtures("tidy")
 
@@ -257,23 +257,70 @@ async def test_presence(server):
     async with server, dial_v1(server) as ada:
         await ada.subscribe("chat/a")
         await ada.say(Presence("chat/a", "ada"))
-        assert await ada.hear() == Joined("chat/a", "ada")
+        assert whom(await ada.hear()) == (Joined, "chat/a", "ada")
         async with dial_v1(server) as bob:
             await bob.subscribe("chat/a")
             await bob.say(Presence("chat/a", "bob"))
-            assert await bob.hear() == Joined("chat/a", "ada")
-            assert await bob.hear() == Joined("chat/a", "bob")
-            assert await ada.hear() == Joined("chat/a", "bob")
-        assert await ada.hear() == Left("chat/a", "bob")
+            assert whom(await bob.hear()) == (Joined, "chat/a", "ada")
+            assert whom(await bob.hear()) == (Joined, "chat/a", "bob")
+            assert whom(await ada.hear()) == (Joined, "chat/a", "bob")
+        assert whom(await ada.hear()) == (Left, "chat/a", "bob")
         async with dial_v1(server) as eve:
             await eve.say(Presence("chat/a", "eve"))
-            assert await ada.hear() == Joined("chat/a", "eve")
+            assert whom(await ada.hear()) == (Joined, "chat/a", "eve")
             await eve.say(Presence("chat/a", "mallory"))
-            assert await ada.hear() == Left("chat/a", "eve")
-            assert await ada.hear() == Joined("chat/a", "mallory")
+            assert whom(await ada.hear()) == (Left, "chat/a", "eve")
+            assert whom(await ada.hear()) == (Joined, "chat/a", "mallory")
             eve.connection.transport.abort()
-            assert await ada.hear() == Left("chat/a", "mallory")
-        assert (await server.hub.channel("chat/a")).members == ["ada"]
+            assert whom(await ada.hear()) == (Left, "chat/a", "mallory")
+        assert [member.user for member in (await server.hub.channel("chat/a")).members] == ["ada"]
+
+
+async def test_a_subscriber_is_told_who_is_there(server):
+    """In the answer, oldest first, since when and on which server, plain clients too; then of changes."""
+    async with server, dial_v1(server) as ada, dial(server, "/chat/a?user=bob") as bob:
+        await ada.say(Presence("chat/a", "ada"))
+        await ada.say(Ping())
+        await ada.hear(Pong)
+        assert (await ada.subscribe("chat/b")).present is None
+        assert (await hear(bob))["type"] == "history"
+        assert await hear(bob) == {"type": "joined", "user": "bob"}
+        async with dial_v1(server) as watcher:
+            answer = await watcher.subscribe("chat/a")
+            channel = await server.hub.channel("chat/a")
+            assert sorted(member.user for member in answer.present) == ["ada", "bob"]
+            assert answer.present == channel.members
+            assert [member.since for member in answer.present] == sorted(m.since for m in channel.members)
+            assert {member.server for member in answer.present} == {server.id}
+            await ada.say(Presence("chat/a", "eve"))
+            left, joined = await watcher.hear(), await watcher.hear()
+            assert (whom(left), whom(joined)) == ((Left, "chat/a", "ada"), (Joined, "chat/a", "eve"))
+            assert left.time >= answer.present[0].since
+            assert joined.since >= left.time
+            assert joined.server == left.server == server.id
+
+
+async def test_of_a_crowd_the_newest_are_told(server, monkeypatch):
+    """In the answer to who subscribes, and one by one to who comes, in one write."""
+    monkeypatch.setattr(session, "MAX_PRESENT", 3)
+    writes = []
+    send = outbox.Outbox.send
+
+    def counted(self, *payloads):
+        writes.append(len(payloads))
+        send(self, *payloads)
+
+    monkeypatch.setattr(outbox.Outbox, "send", counted)
+    async with server, dial_v1(server) as client:
+        channel = await server.hub.channel("chat/a")
+        for n in range(5):
+            channel.join(n, f"user {n}")
+        newest = ["user 2", "user 3", "user 4"]
+        assert [member.user for member in (await client.subscribe("chat/a")).present] == newest
+        writes.clear()
+        await client.say(Presence("chat/a", "ada"))
+        assert [(await client.hear(Joined)).user for _ in range(4)] == [*newest, "ada"]
+        assert writes == [3, 1]
 
 
 @pytest.mark.parametrize("user", ["", "x" * 101])
