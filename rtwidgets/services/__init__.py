@@ -7,27 +7,50 @@ from collections.abc import Iterable
 from rtwidgets.errors import UsageError
 from rtwidgets.server import Service
 from rtwidgets.services.accounts import Accounts
+from rtwidgets.services.auctions import Auctions
 from rtwidgets.services.chat import Chat
 from rtwidgets.services.documents import Documents
 from rtwidgets.services.echo import Echo, RawEcho
+from rtwidgets.services.games import Games
+from rtwidgets.services.inventory import Inventory
+from rtwidgets.services.orders import Orders
 from rtwidgets.services.prices import Prices
+from rtwidgets.services.scores import Scores
 from rtwidgets.services.user import UserService, service
 
 __all__ = [
     "BUILT_IN",
     "Accounts",
+    "Auctions",
     "Chat",
     "Documents",
     "Echo",
+    "Games",
+    "Inventory",
+    "Orders",
     "Prices",
     "RawEcho",
+    "Scores",
     "UserService",
     "choose",
     "service",
 ]
 
 BUILT_IN: dict[str, type[Service]] = {
-    kind.name: kind for kind in (Echo, RawEcho, Prices, Chat, Accounts, Documents)
+    kind.name: kind
+    for kind in (
+        Echo,
+        RawEcho,
+        Prices,
+        Chat,
+        Accounts,
+        Documents,
+        Orders,
+        Inventory,
+        Auctions,
+        Scores,
+        Games,
+    )
 }
 """The services that come with the package, by name."""
 
