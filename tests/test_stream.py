@@ -6,16 +6,29 @@ import threading
 import pandas as pd
 import pytest
 
-from rtwidgets.client import Intake, Missing, Multiplex, State, Subscription, pulse
+from rtwidgets.client import (
+    ChannelSource,
+    Foreign,
+    ForeignSource,
+    Intake,
+    Missing,
+    Multiplex,
+    State,
+    Subscription,
+    pulse,
+)
 from rtwidgets.client import link as link_
 from rtwidgets.client.backoff import Backoff
+from rtwidgets.client.presence import PresenceEvent
+from rtwidgets.client.room import RoomSource
 from rtwidgets.errors import Closed, Refused, UsageError, WaitTimeout
 from rtwidgets.frames import LiveFrame
 from rtwidgets.loop import lease
+from rtwidgets.rooms import Chat
 from rtwidgets.server import Server
 from rtwidgets.services import Chat as ChatService
 from rtwidgets.services import service
-from rtwidgets.stream import ChannelSource, Chat, Stream
+from rtwidgets.stream import Stream
 from tests.waiting import until
 
 pytestmark = pytest.mark.usefixtures("tidy")
@@ -46,6 +59,10 @@ class Kernel:
             multiplex = self.multiplexes.get(shared)
             if multiplex is None or not shared:
                 multiplex = self.multiplexes[shared] = Multiplex(self.server.url, self.server.token)
+            if kind is Chat:
+                room = RoomSource(multiplex, channel, user, lambda answer: Intake(LiveFrame()))
+                await room.start()
+                return room
             source = ChannelSource(multiplex, Subscription(channel), lambda answer: Intake(LiveFrame()))
             await multiplex.subscribe(source, user=user)
             return source
@@ -327,6 +344,88 @@ def test_presence_after_a_break_is_told_anew(kernel, monkeypatch):
     until(lambda: sorted(ada.present) == sorted(bob.present) == ["ada", "bob"])
     bob.stop()
     until(lambda: ada.present == ["ada"])
+
+
+def test_presence(kernel):
+    """Who is in the channel, since when and where, oldest first; known at once to who is not in it."""
+    assert kernel.stream("chat/b").presence.empty
+    ada = kernel.stream("chat/a", user="ada", shared=False, kind=Chat)
+    until(lambda: ada.present == ["ada"])
+    bob = kernel.stream("chat/a", user="bob", shared=False, kind=Chat)
+    until(lambda: bob.present == ["ada", "bob"])
+    watcher = kernel.stream("chat/a")
+    frame = watcher.presence
+    assert frame.columns.tolist() == ["user", "since", "server"]
+    assert [str(each) for each in frame.dtypes] == ["str", "datetime64[ns, UTC]", "str"]
+    assert frame["user"].tolist() == ["ada", "bob"]
+    assert frame["server"].tolist() == [kernel.server.id] * 2
+    assert frame["since"].is_monotonic_increasing
+    assert abs(frame["since"].iloc[0] - pd.Timestamp.now("UTC")) < pd.Timedelta("1h")
+    until(lambda: ada.presence.equals(frame) and bob.presence.equals(frame))
+    bob.stop()
+    until(lambda: watcher.presence.equals(frame[:1]))
+    assert frame["user"].tolist() == ["ada", "bob"]  # a snapshot
+
+
+def test_presence_of_nobody_has_the_same_columns(kernel):
+    """Nor is there anybody in a foreign feed, and no event ever comes from one."""
+    empty = kernel.stream().presence
+
+    async def open_foreign():
+        foreign = Foreign(kernel.server.url + "/notes", intake, headers={"Authorization": f"Bearer {token}"})
+        await foreign.opened()
+        return ForeignSource(foreign, intake)
+
+    intake, token = Intake(LiveFrame()), kernel.server.token
+    feed = Stream("feed", kernel.lease.run(open_foreign()))
+    kernel.streams.append(feed)
+    kernel.publish({"n": 1})
+    feed.wait()
+    for frame in (empty, feed.presence):
+        assert len(frame) == 0
+        assert {name: str(kind) for name, kind in frame.dtypes.items()} == {
+            "user": "str",
+            "since": "datetime64[ns, UTC]",
+            "server": "str",
+        }
+    feed.stop()
+    assert asyncio.run(read_events(feed)) == []
+
+
+async def read_events(stream):
+    return [event async for event in stream.presence_events()]
+
+
+def test_presence_events(kernel):
+    """Those who were there, then who comes and who goes; it ends when the stream stops, with all told."""
+    ada = kernel.stream("chat/a", user="ada", shared=False, kind=Chat)
+    until(lambda: ada.present)
+    watcher, seen = kernel.stream("chat/a"), []
+
+    async def read():
+        async for event in watcher.presence_events():
+            assert isinstance(event, PresenceEvent)
+            seen.append(event)
+
+    thread = threading.Thread(target=asyncio.run, args=(read(),))
+    thread.start()
+    until(lambda: len(seen) == 1)
+    bob = kernel.stream("chat/a", user="bob", shared=False, kind=Chat)
+    until(lambda: len(seen) == 2)
+    bob.stop()
+    until(lambda: len(seen) == 3)
+    ada.stop()
+    until(lambda: len(watcher.presence) == 0)
+    watcher.stop()
+    thread.join(20)
+    assert not thread.is_alive()
+    told = [("joined", "ada"), ("joined", "bob"), ("left", "bob"), ("left", "ada")]
+    assert [event[:2] for event in seen] == told
+    assert {event.server for event in seen} == {kernel.server.id}
+    times = [event.time for event in seen]
+    assert times == sorted(times)
+    assert not watcher._bell._wakers
+    assert asyncio.run(read_events(watcher)) == seen  # another reader begins with what is kept
 
 
 def test_the_token_is_nowhere_to_be_seen(kernel):

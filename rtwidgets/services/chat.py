@@ -1,4 +1,4 @@
-"""Chat: rooms with a history and people in them."""
+"""Chat: rooms with a history and people in them, who are seen while they type."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 from rtwidgets.errors import Refused
 from rtwidgets.server import Fields, Peer, Service
 
-__all__ = ["Chat", "ChatMessage"]
+__all__ = ["Chat", "ChatMessage", "Typing", "TypingRow"]
 
 _HISTORY = 100  # messages that a plain client is shown when it comes
 _LONGEST = 4_000  # characters of a message
@@ -31,6 +31,46 @@ class _Said(msgspec.Struct):
     type: Literal["message"] = "message"
 
 
+class TypingRow(msgspec.Struct):
+    """That somebody types, or does so no longer: `time` is in Unix milliseconds."""
+
+    user: str
+    typing: bool
+    time: float
+
+
+class _Types(msgspec.Struct):
+    """What a client sends of itself; other fields are of no interest."""
+
+    typing: bool
+
+
+class Typing(Service):
+    """Channels ``chat/{room}/typing``, in memory: a message when somebody types, every few seconds, or stops.
+
+    Who has said nothing more for 6 seconds types no longer.
+    """
+
+    name = "typing"
+    path = "/chat/{room}/typing"
+    fields = Fields(key="user", time="time", conflate=True)
+    durable = False
+
+    def accept(self, data: msgspec.Raw, user: str) -> TypingRow:
+        """Sign and date what somebody says of themselves.
+
+        Raises
+        ------
+        Refused
+            When it is not ``{"typing": true}`` or ``{"typing": false}``.
+        """
+        try:
+            types = msgspec.json.decode(data, type=_Types)
+        except (ValueError, RecursionError) as error:
+            raise Refused("bad_message", f'send {{"typing": true}}, or false: {error}') from error
+        return TypingRow(user, types.typing, _now())
+
+
 class Chat(Service):
     """Rooms at ``/chat/{room}``: a channel of messages, and who is present.
 
@@ -40,6 +80,7 @@ class Chat(Service):
     name = "chat"
     path = "/chat/{room}"
     fields = Fields(time="time")
+    companions = (Typing,)
 
     async def talk(self, peer: Peer) -> None:
         """Let a plain client take part in a room."""
@@ -66,4 +107,8 @@ class Chat(Service):
             raise Refused("bad_message", f'send {{"type": "message", "text": …}}: {error}') from error
         if not 0 < len(said.text) <= _LONGEST:
             raise Refused("bad_message", f"a message has 1 to {_LONGEST} characters, not {len(said.text)}")
-        return ChatMessage(user, said.text, round(time.time() * 1000.0, 3))
+        return ChatMessage(user, said.text, _now())
+
+
+def _now() -> float:
+    return round(time.time() * 1000.0, 3)
