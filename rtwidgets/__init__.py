@@ -18,41 +18,53 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from rtwidgets.contests import Game, Match
     from rtwidgets.documents import Document
     from rtwidgets.errors import RtError
     from rtwidgets.frames import LiveFrame
+    from rtwidgets.lots import Auction
     from rtwidgets.notebook.face import (
+        auction,
         chat,
         connect,
         dashboard,
         document,
+        game,
         health,
         login,
+        match,
         serve,
         service,
         status,
         stop,
     )
     from rtwidgets.notebook.servers import RunningServer
-    from rtwidgets.stream import Chat, Stream
+    from rtwidgets.rooms import Chat
+    from rtwidgets.stream import Stream
     from rtwidgets.widgets import Status
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Auction",
     "Chat",
     "Document",
+    "Game",
     "LiveFrame",
+    "Match",
     "RtError",
     "RunningServer",
     "Status",
     "Stream",
+    "auction",
     "chat",
     "connect",
     "dashboard",
     "document",
+    "game",
     "health",
     "login",
+    "match",
     "serve",
     "service",
     "status",
@@ -60,15 +72,32 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Chat": "rtwidgets.stream",
+    "Auction": "rtwidgets.lots",
+    "Chat": "rtwidgets.rooms",
     "Document": "rtwidgets.documents",
+    "Game": "rtwidgets.contests",
     "LiveFrame": "rtwidgets.frames",
+    "Match": "rtwidgets.contests",
     "RtError": "rtwidgets.errors",
     "RunningServer": "rtwidgets.notebook.servers",
     "Status": "rtwidgets.widgets",
     "Stream": "rtwidgets.stream",
 } | dict.fromkeys(
-    ["chat", "connect", "dashboard", "document", "health", "login", "serve", "service", "status", "stop"],
+    [
+        "auction",
+        "chat",
+        "connect",
+        "dashboard",
+        "document",
+        "game",
+        "health",
+        "login",
+        "match",
+        "serve",
+        "service",
+        "status",
+        "stop",
+    ],
     "rtwidgets.notebook.face",
 )
 

@@ -16,8 +16,8 @@ EXPORTS = {
     "rtwidgets.frames": {"Bars", "Book", "LiveFrame", "Rows", "Schema"},
     "rtwidgets.server": {"Channel", "Fields", "Hub", "Peer", "Server", "Service", "Statistics"},
     "rtwidgets.services": {
-        "BUILT_IN", "Accounts", "Chat", "Documents", "Echo", "Prices", "RawEcho", "UserService", "choose",
-        "service",
+        "BUILT_IN", "Accounts", "Auctions", "Chat", "Documents", "Echo", "Games", "Inventory", "Orders",
+        "Prices", "RawEcho", "Scores", "UserService", "choose", "service",
     },
 }  # fmt: skip
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from rtwidgets.notebook.plays import auction, game, match
 from rtwidgets.notebook.running import running
 
 __all__ = [
+    "auction",
     "chat",
     "connect",
     "dashboard",
     "document",
+    "game",
     "health",
     "login",
+    "match",
     "serve",
     "service",
     "status",

@@ -92,7 +92,9 @@ class RunningServer:
             detail += f" · dropped: {counts.dropped}"
         failed = ", ".join(path.strip("/") for path in self._server.failed)
         state = f"running, but failed: {failed}" if failed else "running"
-        return Line("server", ", ".join(path.strip("/") for path in self._server.paths), state, detail)
+        # Without the parts that clients name: those of one service come to the same then.
+        names = dict.fromkeys(path.partition("/{")[0].strip("/") for path in self._server.paths)
+        return Line("server", ", ".join(names), state, detail)
 
     def add(self, service: type[UserService]) -> None:
         """Offer a service of the user's own as well."""

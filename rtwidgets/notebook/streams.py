@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 from rtwidgets.client import (
@@ -13,21 +13,27 @@ from rtwidgets.client import (
     Foreign,
     ForeignSource,
     Intake,
+    Multiplex,
     Records,
     Source,
     State,
     Subscription,
 )
 from rtwidgets.client.accounts import Login
+from rtwidgets.client.room import RoomSource
 from rtwidgets.errors import UsageError
 from rtwidgets.frames import LiveFrame
 from rtwidgets.loop import lease
 from rtwidgets.messages import MAX_USER, Subscribed
 from rtwidgets.notebook.places import Place, Places
 from rtwidgets.notebook.servers import RunningServer
-from rtwidgets.stream import Chat, Stream
+from rtwidgets.play import Play
+from rtwidgets.rooms import Chat
+from rtwidgets.stream import Stream
 
 __all__ = ["Streams"]
+
+P = TypeVar("P", bound=Play)
 
 
 class _Wanted(NamedTuple):
@@ -80,6 +86,7 @@ class Streams:
         server: str | RunningServer | None = None,
         token: str | AskForToken | None = None,
         ca: str | None = None,
+        user: str | None = None,
         subscribe: object = None,
         headers: Mapping[str, str] | None = None,
         # What a row is
@@ -113,6 +120,9 @@ class Streams:
         ca
             For ``wss://``: the path of a certificate to trust, of the server or of who signed it, in place
             of the authorities that this machine knows. Servers of this kernel need none.
+        user
+            For a channel: the name to be present under, 1 to 100 characters, which is needed where guests may
+            only watch. Where a token names its user, that one.
         key
             The column that says what a row is about, such as ``"symbol"``; becomes a categorical, and what
             `latest` and charts go by.
@@ -172,6 +182,7 @@ class Streams:
             where,
             records,
             columns,
+            user,
             subscribe,
             headers,
             history,
@@ -181,9 +192,9 @@ class Streams:
         )
         if channel.startswith(("ws://", "wss://")):
             context = self._places.trust(channel, ca)
-            if server is not None or token is not None:
+            if server is not None or token is not None or user is not None:
                 raise UsageError(
-                    "server= and token= go with a channel's name; "
+                    "server=, token= and user= go with a channel's name; "
                     "put what a foreign server wants into its URL or into headers="
                 )
             parts = urlsplit(channel)
@@ -205,8 +216,11 @@ class Streams:
 
         intake(key, time)  # so that what does not hold together is an error here and not in the background
         place = self._places.place(channel, server, token, ca)
-        wanted = _Wanted(Stream, name or (channel, place.url), name or channel, (*place, *arguments))
-        return self._open(wanted, lambda: self._follow(place, make, history=history))
+        if user is not None:
+            _check_user(user)
+        called = name or channel
+        wanted = _Wanted(Stream, name or (channel, place.url, user), called, (*place, *arguments))
+        return self._open(wanted, lambda: self._follow(place, make, history=history, user=user))
 
     def chat(
         self,
@@ -232,10 +246,10 @@ class Streams:
         Returns
         -------
         Chat
-            With ``.send(text)`` and ``.df``: columns user (category), text (str), time and offset.
+            With ``.send(text)`` and ``.df``: columns user (category), text (str), time and offset. In a
+            notebook it shows as a widget, to read and to write in.
         """
-        if not 0 < len(name) <= MAX_USER:
-            raise UsageError(f"a name in a chat has 1 to {MAX_USER} characters, not {len(name)}")
+        _check_user(name)
         schema = {"user": "category", "text": "str", "time": "datetime64[ms]"}
 
         def make(answer: Subscribed) -> Intake:
@@ -244,8 +258,36 @@ class Streams:
         place = self._places.place(f"chat/{room}", server, token, ca)
         called = f"chat/{room} as {name}"
         wanted = _Wanted(Chat, (place.channel, place.url, called), called, (*place, max_rows))
-        stream = self._open(wanted, lambda: self._follow(place, make, user=name))
+        stream = self._open(wanted, lambda: self._enter(place, make, name))
         assert isinstance(stream, Chat)
+        return stream
+
+    def play(
+        self,
+        kind: type[P],
+        called: str,
+        *,
+        name: str,
+        server: str | RunningServer | None,
+        token: str | AskForToken | None,
+        ca: str | None,
+    ) -> P:
+        """Take part, under a name, in something that is decided row by row; raises as `connect` does.
+
+        The channel is the kind's service, ``/`` and what it is `called`.
+        """
+        _check_user(name)
+
+        async def take_part() -> Source:
+            multiplex = self._places.multiplex(place, shared=False)
+            source = kind.source(multiplex, place.channel, name)
+            await _begun(multiplex, source.start())
+            return source
+
+        place = self._places.place(f"{kind.service}/{called}", server, token, ca)
+        title = f"{place.channel} as {name}"
+        stream = self._open(_Wanted(kind, (place.channel, place.url, title), title, (*place,)), take_part)
+        assert isinstance(stream, kind)
         return stream
 
     def login(
@@ -326,15 +368,31 @@ class Streams:
         place: Place,
         make: Callable[[Subscribed], Intake],
         *,
-        history: bool = True,
-        user: str | None = None,
+        history: bool,
+        user: str | None,
     ) -> Source:
         multiplex = self._places.multiplex(place, shared=user is None)
         source = ChannelSource(multiplex, Subscription(place.channel, history=history), make)
-        try:
-            await multiplex.subscribe(source, user=user)
-        except BaseException:
-            if not multiplex.channels:
-                await multiplex.close()
-            raise
+        await _begun(multiplex, multiplex.subscribe(source, user=user))
         return source
+
+    async def _enter(self, place: Place, make: Callable[[Subscribed], Intake], user: str) -> Source:
+        multiplex = self._places.multiplex(place, shared=False)
+        source = RoomSource(multiplex, place.channel, user, make)
+        await _begun(multiplex, source.start())
+        return source
+
+
+def _check_user(name: str) -> None:
+    if not 0 < len(name) <= MAX_USER:
+        raise UsageError(f"a user's name has 1 to {MAX_USER} characters, not {len(name)}")
+
+
+async def _begun(multiplex: Multiplex, beginning: Coroutine[Any, Any, None]) -> None:
+    """Wait for a source to begin; where it fails, close the connection if nobody else uses it."""
+    try:
+        await beginning
+    except BaseException:
+        if not multiplex.channels:
+            await multiplex.close()
+        raise

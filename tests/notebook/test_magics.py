@@ -45,8 +45,8 @@ def test_up_twice_has_one_server_and_one_stream(kernel: Kernel) -> None:
     assert kernel.run("print(first == (server, prices))\n%rt status") == (
         "True\n"
         "rtwidgets: healthy\n"
-        "  server   echo, ws, prices, chat/{room}, accounts, documents/{name}, documents/{name}/awareness, "
-        "yjs/{name}: running\n"
+        "  server   echo, ws, prices, chat, accounts, documents, yjs, orders, inventory, auctions, scores, "
+        "games: running\n"
         "  stream   prices: open\n"
     )
 

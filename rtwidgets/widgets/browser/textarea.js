@@ -39,7 +39,7 @@ export default {
     area.rows = 10;
     area.setAttribute("aria-label", `document ${model.get("name")}`);
     el.classList.add("rtw-editor");
-    el.dataset.lmSuppressShortcuts = "true"; // or else JupyterLab takes keys for commands on cells
+    area.dataset.lmSuppressShortcuts = "true"; // or else JupyterLab takes keys for commands on cells
     el.append(bar, area);
     let version = null; // of the text that is shown; null before there is one
     let base = ""; // that version's text
@@ -95,6 +95,12 @@ export default {
       unsaved = true;
       clearTimeout(timer);
       timer = setTimeout(save, TYPED);
+    });
+    area.addEventListener("keydown", (event) => {
+      // JupyterLab cancels the line break that the browser would make of it.
+      if (event.key !== "Enter" || event.isComposing || area.readOnly) return;
+      event.preventDefault();
+      document.execCommand("insertText", false, "\n");
     });
     const lost = () => {
       alive = model.comm_live ?? false;
