@@ -1,4 +1,4 @@
-"""The command line: ``rtwidgets serve``, ``tail``, ``token`` and ``demo``. Floor 7: may use every room.
+"""The command line: ``rtwidgets serve``, ``tail``, ``token``, ``new``, ``demo``. Floor 7: may use every room.
 
 The modules of the commands import what is heavy when they run, so that ``rtwidgets --help`` is quick.
 """
@@ -11,6 +11,7 @@ import click
 
 import rtwidgets
 from rtwidgets.cli.demo import demo
+from rtwidgets.cli.new import new
 from rtwidgets.cli.serve import serve
 from rtwidgets.cli.tail import tail
 from rtwidgets.cli.token import token
@@ -45,6 +46,7 @@ def main() -> None:
     rtwidgets serve prices --port 8080 --open
     rtwidgets tail ws://127.0.0.1:8080 --records 'items()' --key symbol
     rtwidgets token ada --scope '*:chat/*'   a signed token for somebody
+    rtwidgets new service temperatures       a starter for a service of your own
     rtwidgets demo                           the quick start, as a picture and a page
     """  # noqa: D301 (click reads the escape)
 
@@ -53,3 +55,4 @@ main.add_command(serve)
 main.add_command(tail)
 main.add_command(demo)
 main.add_command(token)
+main.add_command(new)

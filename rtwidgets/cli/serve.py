@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["serve"]
 
 
-@click.command(short_help="Serve echo, prices, chat and the like.")
+@click.command(short_help="Serve echo, prices, chat and the like, or your own.")
 @click.argument("services", nargs=-1, metavar="[SERVICE]...")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
@@ -106,7 +106,9 @@ def serve(  # noqa: PLR0917 (click passes them by name)
     verbose: bool,
 ) -> None:
     """Serve all services, or those named: echo, ws (a raw echo), prices, chat, accounts,
-    documents.
+    documents, orders, inventory, auctions, scores, games.
+
+    A service of your own is named by its file, or as module:Name; 'rtwidgets new service' writes one.
 
     The URL and the token are logged, with a line to paste into a notebook. Ctrl-C and SIGTERM end it.
 
@@ -114,6 +116,7 @@ def serve(  # noqa: PLR0917 (click passes them by name)
     rtwidgets serve
     rtwidgets serve prices chat --seed 1 --rate 50 --symbol AAPL --symbol MSFT
     rtwidgets serve echo --port 8765 --open
+    rtwidgets serve prices ./temperatures.py mypackage.rooms:Humidity
     rtwidgets serve --tls --jwt-secret-file secret.txt
     """  # noqa: D301 (click reads the escape)
     if opened and ctx.get_parameter_source("token") is click.core.ParameterSource.COMMANDLINE:
@@ -125,10 +128,10 @@ def serve(  # noqa: PLR0917 (click passes them by name)
     options = _options(given_options, rate, symbols)
     signed = {"jwks": jwks, "public_key": public_key, "audience": audience}
 
+    from rtwidgets.cli.targets import find_services
     from rtwidgets.server import Server
-    from rtwidgets.services import choose
 
-    chosen = choose(services or None)
+    chosen = find_services(services)
     log = log_to_stderr(verbose=verbose)
 
     async def work() -> None:
