@@ -63,7 +63,7 @@ lab: $(VENV)/.installed-demo
 	@$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks
 
 .PHONY: test
-test: $(VENV)/.installed-test tests/peers/node_modules/.installed browser
+test: $(VENV)/.installed-test tests/peers/node_modules/.installed browser go
 	@$(BIN)/python -m pytest tests $(wildcard notebooks) --nbval --nbval-current-env --nbval-cell-timeout=60
 
 .PHONY: check
@@ -84,6 +84,7 @@ bench: $(VENV)/.installed-bench browser
 	@$(BIN)/python -m benchmarks.recovery
 	@$(BIN)/python -m benchmarks.connections
 	@$(BIN)/python -m benchmarks.documents
+	@$(BIN)/python -m benchmarks.platform
 	@$(BIN)/python -m benchmarks.keystroke
 	@$(BIN)/python -m benchmarks.chart
 
@@ -139,3 +140,7 @@ tests/peers/node_modules/.installed: tests/peers/package.json
 .PHONY: browser
 browser:
 	$(call ensure,$(FIND_BROWSER),chromium fonts-dejavu-core fonts-liberation,JupyterLab in a browser)
+
+.PHONY: go
+go:
+	$(call ensure,command -v go && ls /usr/share/gocode/src/github.com/gorilla/websocket,golang-go golang-github-gorilla-websocket-dev,the examples in Go)
