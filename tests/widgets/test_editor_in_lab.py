@@ -14,7 +14,7 @@ from tests.waiting import until
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 
 PATIENCE = 40.0
-TYPED = "news first line dd typed\nsecond line\nthird line"
+TYPED = "news first line dd typed\nand more\nsecond line\nthird line"
 
 SETUP = """
 import rtwidgets as rt
@@ -249,6 +249,8 @@ def test_without_the_bundle_there_is_a_text_area(opened):
     expect(area).to_have_value("news first line\nsecond line\nthird line", timeout=PATIENCE * 1000)
     area.focus()
     page.page.keyboard.type(" dd typed")
+    page.page.keyboard.press("Enter")
+    page.page.keyboard.type("and more")
     # The page speaks between cells only: one after the other without a pause would keep it silent.
     until(lambda: page.page.wait_for_timeout(500) or text_of(page, 3) == TYPED, timeout=PATIENCE)
     assert len(page) == 4
