@@ -14,6 +14,7 @@ import json
 import sys
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import psutil
@@ -136,6 +137,15 @@ async def documents(folder: str | None) -> None:
         await talk({"url": server.url, "started": started}, server)
 
 
+async def systems(
+    names: Sequence[str], port: int, folder: str | None, options: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """Serve some of the built-in services, in memory or in a file of the folder."""
+    engine = f"sqlite:///{folder}/{'-'.join(names)}.db" if folder else "memory://"
+    async with Server(choose(names), token="benchmark", port=port, engine=engine, options=options) as server:
+        await talk({"url": server.url}, server)
+
+
 class PycrdtChannel:
     """A connection of `websockets` as pycrdt's servers take one."""
 
@@ -187,16 +197,20 @@ async def talk(greeting: dict[str, Any], server: Server | None = None) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    kinds = ["plain", "native", "ticks", "memory", "sqlite", "documents", "pycrdt"]
+    kinds = ["plain", "native", "ticks", "memory", "sqlite", "documents", "pycrdt", "systems"]
     parser.add_argument("kind", choices=kinds)
     parser.add_argument("number", type=int)
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--folder")
+    parser.add_argument("--service", action="append", default=[])
+    parser.add_argument("--options", type=json.loads, default={})
     given = parser.parse_args()
     if given.kind in {"memory", "sqlite"}:
         asyncio.run(history(given.number, given.kind, given.port, given.folder))
     elif given.kind == "documents":
         asyncio.run(documents(given.folder))
+    elif given.kind == "systems":
+        asyncio.run(systems(given.service, given.port, given.folder, given.options))
     elif given.kind == "pycrdt":
         asyncio.run(pycrdt())
     else:

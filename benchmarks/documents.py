@@ -5,7 +5,7 @@ second, at random places. A delivery is an edit that has come to another editor:
 `p99_ms` are from just before the one's `send` to just after the other's `recv`, with what the load generator
 takes, which is this process. `cpu_percent` is the server's processor time, of one core, meanwhile.
 
-A quarter of them do the same before. `cpu_ms_per_edit` is the server's time until the last delivery,
+A quarter of them do the same before. `cpu_ms_each` is the server's time until the last delivery,
 `in_time_percent` the deliveries that had come when the last edit was sent.
 
 `memory`, `sqlite`
@@ -47,10 +47,7 @@ import asyncio
 import difflib
 import json
 import random
-import selectors
-import socket
 import statistics
-import struct
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -63,6 +60,7 @@ import pycrdt
 from websockets.frames import Opcode
 
 from benchmarks._common import Feed, arguments, masked, table, upgraded
+from benchmarks._sockets import Load, Sockets, frame, percentiles
 from rtwidgets.client import Multiplex
 from rtwidgets.client.document import DocumentSource
 from rtwidgets.engines import MemoryEngine, open_engine
@@ -77,10 +75,8 @@ from rtwidgets.yjs.shadow import Shadow
 LENGTH = 20_000  # characters that the editors begin with
 JSON_LENGTH = 2_000
 SENTENCE = "the quick brown fox \n"
-PATIENCE = 30.0  # seconds for what is still on its way
 
 Id = tuple[int, int]
-Take = Callable[[int, bytes, float], None]
 
 
 # Yjs updates, byte by byte
@@ -159,84 +155,6 @@ def clients(count: int) -> list[int]:
 # Editors
 
 
-class Editors:
-    """Sockets that are WebSockets, their frames, and a schedule of what each sends."""
-
-    def __init__(self, url: str, path: str, count: int) -> None:
-        self._selector = selectors.DefaultSelector()
-        self.sockets = [upgraded(url, path) for _ in range(count)]
-        for number_, made in enumerate(self.sockets):
-            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._selector.register(made, selectors.EVENT_READ, (number_, bytearray()))
-
-    def close(self) -> None:
-        for made in self.sockets:
-            made.close()
-        self._selector.close()
-
-    def read(self, timeout: float, take: Take) -> None:
-        """Wait for messages, and hand each over with its editor's number and the time."""
-        for key, _ in self._selector.select(max(0.0, timeout)):
-            assert isinstance(key.fileobj, socket.socket)
-            number_, buffer = key.data
-            piece = key.fileobj.recv(262_144)
-            now = time.perf_counter()
-            if not piece:
-                raise SystemExit("the server closed the connection of an editor")
-            buffer += piece
-            at, size = 0, len(buffer)
-            while size - at >= 2:
-                start, length = at + 2, buffer[at + 1]
-                if length == 126 and size - at >= 4:
-                    start, length = at + 4, buffer[at + 2] << 8 | buffer[at + 3]
-                elif length == 127 and size - at >= 10:
-                    start, (length,) = at + 10, struct.unpack_from(">Q", buffer, at + 2)
-                elif length >= 126:
-                    break
-                if size < start + length:
-                    break
-                opcode = buffer[at] & 15
-                at = start + length
-                if opcode == Opcode.PING:
-                    key.fileobj.sendall(masked(Opcode.PONG, bytes(buffer[start:at])))
-                elif opcode == Opcode.CLOSE:
-                    raise SystemExit(f"the server closed an editor: {bytes(buffer[start + 2 : at])!r}")
-                else:
-                    take(number_, bytes(buffer[start:at]), now)
-            del buffer[:at]
-
-    def run(self, count: int, seconds: float, send: Callable[[int], None], take: Take) -> None:
-        """Send so many edits, by all editors in turn, evenly over the seconds; read on meanwhile."""
-        began = time.perf_counter()
-        sent = 0
-        while sent < count:
-            due = began + sent * seconds / count - time.perf_counter()
-            if due <= 0:
-                send(sent)
-                sent += 1
-            self.read(due, take)
-
-
-def frame(opcode: int, payload: bytes) -> bytes:
-    """Return a whole frame of a client, of any size, masked with zeros."""
-    size = len(payload)
-    if size < 126:
-        return masked(opcode, payload)
-    return (
-        struct.pack(">BBH" if size < 65_536 else ">BBQ", 0x80 | opcode, 254 if size < 65_536 else 255, size)
-        + bytes(4)
-        + payload
-    )
-
-
-def percentiles(times: list[float]) -> dict[str, float]:
-    ordered = sorted(times)
-    return {
-        f"p{each}_ms": round(ordered[min(len(ordered) - 1, len(ordered) * each // 100)] * 1e3, 2)
-        for each in (50, 95, 99)
-    }
-
-
 def yjs_editors(feed: Feed, count: int, seconds: float, *, path: str) -> dict[str, float]:
     """Let Yjs clients edit, and return how long their edits took to each other."""
     base = clients(1)[0]
@@ -245,7 +163,7 @@ def yjs_editors(feed: Feed, count: int, seconds: float, *, path: str) -> dict[st
     message = encode(Update(insertion((base, 0), words(draw, LENGTH), None, None)))
     seed = upgraded(feed.url, path)
     seed.sendall(frame(Opcode.BINARY, message))
-    editors = Editors(feed.url, path, count)
+    editors = Sockets(feed.url, path, count)
     try:
         synced: set[int] = set()
 
@@ -284,34 +202,6 @@ def yjs_editors(feed: Feed, count: int, seconds: float, *, path: str) -> dict[st
         seed.close()
 
 
-class Load(NamedTuple):
-    """So many edits in some seconds, and how long each delivery took that has come."""
-
-    edits: int
-    seconds: float
-    deliveries: int
-    send: Callable[[int], None]
-    take: Take
-    times: list[float]
-
-    def run(self, feed: Feed, editors: Editors) -> dict[str, float]:
-        """Run the schedule, wait for what is still on its way, and return the figures."""
-        cpu, began = feed.ask()["cpu"], time.perf_counter()
-        editors.run(self.edits, self.seconds, self.send, self.take)
-        percent = 100.0 * (feed.ask()["cpu"] - cpu) / (time.perf_counter() - began)
-        in_time = len(self.times)
-        until = time.perf_counter() + PATIENCE
-        while len(self.times) < self.deliveries:
-            if time.perf_counter() > until:
-                raise SystemExit(f"{len(self.times)} of {self.deliveries} deliveries came")
-            editors.read(0.1, self.take)
-        return percentiles(self.times) | {
-            "cpu_percent": round(percent),
-            "cpu_ms_per_edit": round(1e3 * (feed.ask()["cpu"] - cpu) / self.edits, 2),
-            "in_time_percent": round(100.0 * in_time / self.deliveries, 1),
-        }
-
-
 class Mark(NamedTuple):
     """A character that was inserted, and who has not seen it yet."""
 
@@ -324,7 +214,7 @@ class Mark(NamedTuple):
 def json_editors(feed: Feed, count: int, seconds: float) -> dict[str, float]:
     """Let plain clients edit, and return how long their edits took to some others."""
     draw = random.Random(5)
-    editors = Editors(feed.url, "/documents/notes", count)
+    editors = Sockets(feed.url, "/documents/notes", count)
     observers = {*range(0, count, max(1, count // 7)), count - 1}
     edits = int(count * seconds)
     marks: dict[int, Mark] = {}  # those that some observer has not seen yet

@@ -58,6 +58,32 @@ rt.serve()
 ada, bob = (rt.document("notes", name=name) for name in ("ada", "bob"))
 ada.replace("Party on Sunday\\n\\n- oat milk\\n- rye bread\\n- cheese 😀\\n\\nWho brings the music?\\n")
 """.strip()
+SYSTEMS = """
+import rtwidgets as rt
+
+rt.serve()
+chat, *others = (rt.chat("lobby", name=name) for name in ("ada", "bob", "cy"))
+chat.send("Is the feed up? See https://example.org/status")
+others[0].send("It is, since 9:30.")
+others[1].send("😀 thanks!")
+seller, auction, other = (rt.auction("lamp", name=name) for name in ("ada", "bob", "cy"))
+seller.open("A green banker's lamp", start=1_000, increment=50, seconds=600)
+for n in range(8):
+    (auction, other)[n % 2].bid(1_000 + 70 * n)
+stock, orders = rt.connect("inventory", user="ada"), rt.connect("orders", user="bob")
+for item in ("lamp", "chair"):
+    stock.send({"type": "restock", "item": item, "quantity": 40})
+for n in range(40):
+    item = ("lamp", "chair")[n % 3 == 0]
+    orders.send({"type": "order", "id": str(n), "item": item, "quantity": 1 + n % 2})
+inventory = stock.chart("level", by="item")
+game, second = (rt.game("table", name=name) for name in ("ada", "bob"))
+game.sit()
+second.sit()
+for n, column in enumerate((3, 3, 2, 4, 1, 1, 2)):
+    (game, second)[n % 2].drop(column)
+""".strip()
+SHOWN = {"chat": "live", "auction": "live", "inventory": "lamp", "game": "live"}  # and what each says then
 NARROW = ("relative", "candles", "depth")
 TIMEOUT = 60.0
 
@@ -74,6 +100,9 @@ def main() -> None:
             cells = [new_code_cell(source) for source in (PEOPLE, "ada.editor()", "bob.editor()")]
             nbformat.write(new_notebook(cells=cells), Path(folder) / "people.ipynb")
             shoot_people(lab.open("people.ipynb"), arguments.out)
+            cells = [new_code_cell(source) for source in (SYSTEMS, *SHOWN)]
+            nbformat.write(new_notebook(cells=cells), Path(folder) / "systems.ipynb")
+            shoot_systems(lab.open("systems.ipynb"), arguments.out)
 
 
 def shoot(page: NotebookPage, out: Path) -> None:
@@ -115,6 +144,20 @@ def shoot_people(page: NotebookPage, out: Path) -> None:
     page.page.set_viewport_size({"width": 480, "height": 900})
     page.page.wait_for_timeout(400)
     print(page.screenshot(out / "editor-narrow.png", 2))
+    for problem in page.problems:
+        raise SystemExit(problem)
+
+
+def shoot_systems(page: NotebookPage, out: Path) -> None:
+    """Write the pictures of the widgets of a platform."""
+    page.run_all()
+    for index, (name, said) in enumerate(SHOWN.items(), start=1):
+        page.cell(index).scroll_into_view_if_needed()
+        page.cell(index).get_by_text(said).last.wait_for(timeout=TIMEOUT * 1000)
+        for theme in ("light", "dark"):
+            page.set_theme(theme)
+            page.page.wait_for_timeout(400)
+            print(page.screenshot(out / f"{name}-{theme}.png", index))
     for problem in page.problems:
         raise SystemExit(problem)
 

@@ -86,6 +86,17 @@ def test_connections():
         assert found[end]["busiest_100ms_percent"] >= 100 / 20
 
 
+def test_platform():
+    """Every message, bid and order arrives, and all who watch an auction see the same."""
+    pytest.importorskip("psutil")
+    few = ("--clients=8", "--rate=10", "--watchers=8", "--bids=10", "--orders=200", "--seconds=1")
+    found = run("platform", *few)
+    assert found["chat"]["room"]["p99_ms"] > 0
+    assert found["auction"]["lot"]["p99_ms"] > 0
+    assert list(found["orders"]) == ["together", "together_sqlite", "apart", "apart_sqlite"]
+    assert all(each["decided_per_s"] > 0 for each in found["orders"].values())
+
+
 def test_documents():
     """All edits come to all editors, a long past to who opens it, and a save is what was saved."""
     pytest.importorskip("psutil")
