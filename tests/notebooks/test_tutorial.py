@@ -16,6 +16,8 @@ from rtwidgets.widgets.theme import COLOURS
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 QUICKSTART = NOTEBOOKS[0]
+CHARTED = NOTEBOOKS[:5]  # those with a chart that moves by itself
+WITHOUT_SERVER = {"06-orders-and-inventory"}  # in the kernel: it starts processes
 
 PATIENCE = 60.0  # seconds within which what should happen has happened on a slow machine, too
 
@@ -126,7 +128,8 @@ def test_notebook_ends_with_its_health(path):
     assert health.source.splitlines()[-1] == "rt.health()"
     assert health.outputs[0].data["text/plain"] == "'healthy'"
     assert "rt.stop()" in map(str.strip, stop.source.splitlines())
-    assert stop.outputs[0].data["text/plain"] == "Server(stopped)"
+    if path.stem not in WITHOUT_SERVER:
+        assert stop.outputs[0].data["text/plain"] == "Server(stopped)"
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -169,7 +172,7 @@ def test_all_cells_run(opened, path):
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", CHARTED, ids=lambda path: path.stem)
 def test_chart_is_drawn_and_moves(opened, path, tmp_path):
     """Its lines are in the page, and their pixels change while rows arrive."""
     page, chart = opened(path), tagged(path, "chart")
