@@ -64,7 +64,7 @@ lab: $(VENV)/.installed-demo
 
 .PHONY: test
 test: $(VENV)/.installed-test tests/peers/node_modules/.installed browser go
-	@$(BIN)/python -m pytest tests $(wildcard notebooks) --nbval --nbval-current-env --nbval-cell-timeout=60
+	@$(BIN)/python -m pytest tests $(wildcard notebooks) -n 2 --dist loadfile --nbval --nbval-current-env --nbval-cell-timeout=60
 
 .PHONY: check
 check: $(VENV)/.installed-check

@@ -19,6 +19,12 @@ def pytest_pyfunc_call(pyfuncitem):
     return True
 
 
+@pytest.hookimpl
+def pytest_make_parametrize_id(val, argname):
+    """Name bytes by their place: workers have to collect the same tests, and some bytes are random."""
+    return argname if isinstance(val, bytes) else None
+
+
 async def _alone(test):
     unhandled = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: unhandled.append(context))
