@@ -92,6 +92,7 @@ class Box:
         self.new = at.get_by_role("button", name="new")
         self.texts = self.log.locator(".rtw-chat-text")
         self.input.wait_for(timeout=PATIENCE * 1000)
+        assert self.input.bounding_box()["height"] > 20, "there is no room for a line"
 
     def say(self, words):
         self.input.press_sequentially(words)

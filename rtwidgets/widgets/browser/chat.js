@@ -250,7 +250,8 @@ class ChatView {
   grow() {
     this.area.style.height = "auto";
     const { offsetHeight, clientHeight, scrollHeight } = this.area;
-    this.area.style.height = `${scrollHeight + offsetHeight - clientHeight}px`;
+    // Not before it is on the page, and laid out there.
+    if (offsetHeight > 0) this.area.style.height = `${scrollHeight + offsetHeight - clientHeight}px`;
   }
 
   key(event) {
