@@ -14,21 +14,16 @@ from pandas.api.typing import NaTType
 
 from rtwidgets.client import Intake, Multiplex
 from rtwidgets.client.decisions import DecisionSource
-from rtwidgets.errors import Closed, RtError
 from rtwidgets.frames import LiveFrame
-from rtwidgets.loop import supervise
+from rtwidgets.member import Member
 from rtwidgets.messages import Subscribed
-from rtwidgets.stream import Stream
 from rtwidgets.widgets import Panel
 
 __all__ = ["Play", "moment"]
 
 
-class Play(Stream):
-    """Something that is decided row by row, and in which one takes part: the stream of its rows.
-
-    In a notebook it shows as its `widget`.
-    """
+class Play(Member):
+    """Something that is decided row by row, and in which one takes part: the stream of its rows."""
 
     service: ClassVar[str]
     """What channels begin with."""
@@ -44,14 +39,6 @@ class Play(Stream):
     def __init__(self, name: str, source: DecisionSource[Any]) -> None:
         super().__init__(name, source)
         self._decisions = source
-        self._panel: Panel | None = None
-
-    def _repr_mimebundle_(self, **options: Any) -> Any:
-        bundle = self.widget()._repr_mimebundle_(**options)
-        data = bundle[0] if isinstance(bundle, tuple) else bundle
-        if data is not None:
-            data["text/plain"] = repr(self)
-        return bundle
 
     @classmethod
     def source(cls, multiplex: Multiplex, channel: str, user: str) -> DecisionSource[Any]:
@@ -82,22 +69,8 @@ class Play(Stream):
         """Whether the token allows to take part."""
         return self._decisions.writable
 
-    def widget(self) -> Panel:
-        """Show it, and take part by mouse and keys; the same widget each time, until it is closed."""
-        if self._panel is None or self._panel.closed:
-            self._panel = self.panel(self)
-        return self._panel
-
-    def stop(self, why: str = "") -> None:
-        """Take part no more; see `Stream.stop`."""
-        if self.stopped:
-            return
-        self._lease.check()
-        try:
-            super().stop(why)
-        finally:
-            if self._panel is not None:
-                self._panel.stop()
+    def _show(self) -> Panel:
+        return self.panel(self)
 
     def _do(self, kind: str, **fields: Any) -> None:
         self.send({"type": kind, **fields})
@@ -120,19 +93,7 @@ class Play(Stream):
 
     def ask(self, request: object, key: str, done: Callable[[str], None]) -> None:
         """Ask for something, from any thread; `done` is called with why it is refused, or nothing."""
-
-        async def ask() -> None:
-            try:
-                await self._decisions.ask(request, key)
-            except RtError as error:
-                done(str(error))
-            else:
-                done("")
-
-        try:
-            self._lease.call(lambda: supervise(ask(), f"asking for something in {self.name}"))
-        except Closed as error:
-            done(str(error))
+        self._aside(lambda: self._decisions.ask(request, key), "asking for something in", done)
 
 
 def moment(time: float | None) -> pd.Timestamp | NaTType:

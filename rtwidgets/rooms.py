@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from typing import Any
 
 import pandas as pd
 
 from rtwidgets.client.activity import ActivitySource
 from rtwidgets.client.room import RoomSource
-from rtwidgets.errors import Closed, RtError, UsageError
-from rtwidgets.loop import supervise
+from rtwidgets.errors import Closed, UsageError
+from rtwidgets.member import Member
 from rtwidgets.stream import Stream
 from rtwidgets.widgets import ChatBox
 
 __all__ = ["Chat"]
 
 
-class Chat(Stream):
+class Chat(Member):
     """A chat room: the stream of its messages, and a way to say something.
 
     Made by `rtwidgets.chat`. In a notebook it shows as its `widget`.
@@ -27,15 +26,7 @@ class Chat(Stream):
     def __init__(self, name: str, source: RoomSource) -> None:
         super().__init__(name, source)
         self._room = source
-        self._box: ChatBox | None = None
         self._activity: dict[bool, Stream] = {}
-
-    def _repr_mimebundle_(self, **options: Any) -> Any:
-        bundle = self.widget()._repr_mimebundle_(**options)
-        data = bundle[0] if isinstance(bundle, tuple) else bundle
-        if data is not None:
-            data["text/plain"] = repr(self)
-        return bundle
 
     def send(self, data: object) -> None:
         """Say something, a text, and wait until it is in `df`. Raises as `Stream.send`."""
@@ -105,41 +96,22 @@ class Chat(Stream):
 
     # Widgets
 
-    def widget(self) -> ChatBox:
-        """Show the room, to read and to write in; the same widget each time, until it is closed."""
-        if self._box is None or self._box.closed:
-            self._box = ChatBox(self)
-        return self._box
+    def _show(self) -> ChatBox:
+        return ChatBox(self)
 
     def stop(self, why: str = "") -> None:
         """Leave the room; see `Stream.stop`."""
-        if self.stopped:
-            return
-        self._lease.check()
         try:
             super().stop(why)
         finally:
-            for part in (self._box, *self._activity.values()):
-                if part is not None:
-                    part.stop()
+            for activity in self._activity.values():
+                activity.stop()
 
     # What the widget asks for
 
     def say(self, text: str, key: str, done: Callable[[str], None]) -> None:
         """Say something, from any thread; see `rtwidgets.widgets.chatbox.Room`."""
-
-        async def say() -> None:
-            try:
-                await self._room.say(text, key)
-            except RtError as error:
-                done(str(error))
-            else:
-                done("")
-
-        try:
-            self._lease.call(lambda: supervise(say(), f"saying something in {self.name}"))
-        except Closed as error:
-            done(str(error))
+        self._aside(lambda: self._room.say(text, key), "saying something in", done)
 
     def set_typing(self, typing: bool) -> None:
         """Tell the others that one types here, or does so no longer; from any thread."""

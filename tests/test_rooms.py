@@ -72,8 +72,8 @@ def kernel():
     yield kernel
     kernel.stop()
     for chat in kernel.chats:
-        if chat._box is not None:
-            chat._box.close()
+        if chat._widget is not None:
+            chat._widget.close()
     assert set(_instances) == before
 
 

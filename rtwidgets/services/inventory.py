@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from contextlib import aclosing
-from functools import partial
 from typing import Any, Literal
 
 import msgspec
 
 from rtwidgets.errors import Refused
 from rtwidgets.messages import Cursor
-from rtwidgets.server import Channel, Fields, Peer, Service
-from rtwidgets.services.ledger import Ledger, check_name, converse, refused
+from rtwidgets.server import Channel, Fields, Peer
+from rtwidgets.services.counterpart import Counterpart
+from rtwidgets.services.ledger import check_name, converse, refused
 from rtwidgets.services.trade import (
     Accepted,
     Decision,
@@ -27,7 +26,6 @@ from rtwidgets.services.trade import (
     TurnedDown,
     Whole,
 )
-from rtwidgets.services.upstream import follow
 
 __all__ = ["Inventory", "Stock"]
 
@@ -101,7 +99,7 @@ class Stock:
             raise Refused("too_many", f"there is no room for more than {MAX_LEVEL} of {what.item!r}")
         return [Stocked(what.item, what.quantity, level, user, _now(), what.id)]
 
-    def decide(self, rows: list[Placed | Accepted | Rejected | Standing], cursor: Cursor) -> list[Decision]:
+    def answer(self, rows: list[Placed | Accepted | Rejected | Standing], cursor: Cursor) -> list[Decision]:
         """Return what to write about orders that were placed, in their order."""
         begun_anew = self.cursor is not None and self.cursor.epoch != cursor.epoch
         known = set() if begun_anew else set(self.decided)
@@ -127,7 +125,7 @@ class Stock:
         return decisions
 
 
-class Inventory(Service):
+class Inventory(Counterpart):
     """The stock at ``/inventory``. ``{"type": "restock", "item": …, "quantity": …}`` brings something in.
 
     Each message says the new `level` of an item: `stocked`, `sold`, or `rejected` where an order was not
@@ -143,24 +141,10 @@ class Inventory(Service):
     name = "inventory"
     path = "/inventory"
     fields = Fields(key="item", time="time")
-    compacted = True
-
-    _ledger: Ledger[Stock] | None = None
-
-    async def ledger(self) -> Ledger[Stock]:
-        """Return the stock, read from its channel at first."""
-        channel = await self.channel({})
-        if self._ledger is None:
-            self._ledger = Ledger(channel, Stock, Stocked | Decision | Levels)
-        return self._ledger
-
-    async def run(self) -> None:
-        """Decide what is ordered."""
-        ledger = await self.ledger()
-        async with aclosing(follow(self.hub, "orders", self.options.orders, ledger.state.cursor)) as batches:
-            async for cursor, pieces in batches:
-                rows = [_decoder.decode(piece) for piece in pieces]
-                await ledger.decide(partial(Stock.decide, rows=rows, cursor=cursor))
+    other = "orders"
+    kind = Stock
+    rows = Stocked | Decision | Levels
+    heard = Placed | Accepted | Rejected | Standing
 
     async def publish(
         self, channel: Channel, data: msgspec.Raw, user: str, idempotency: str | None = None
@@ -196,11 +180,6 @@ class Inventory(Service):
             return None
 
         await converse(peer, channel, {"type": "state", "levels": ledger.state.levels}, answer)
-
-
-_decoder: msgspec.json.Decoder[Placed | Accepted | Rejected | Standing] = msgspec.json.Decoder(
-    Placed | Accepted | Rejected | Standing
-)
 
 
 def _now() -> float:

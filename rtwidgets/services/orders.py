@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from contextlib import aclosing
-from functools import partial
 from typing import Literal
 
 import msgspec
 
 from rtwidgets.errors import Refused
 from rtwidgets.messages import Cursor
-from rtwidgets.server import Channel, Fields, Peer, Service
-from rtwidgets.services.ledger import Ledger, check_name, converse, refused
+from rtwidgets.server import Channel, Fields, Peer
+from rtwidgets.services.counterpart import Counterpart
+from rtwidgets.services.ledger import check_name, converse, refused
 from rtwidgets.services.trade import (
     Accepted,
     Levels,
@@ -26,7 +25,6 @@ from rtwidgets.services.trade import (
     TurnedDown,
     Whole,
 )
-from rtwidgets.services.upstream import follow
 
 __all__ = ["Orders"]
 
@@ -104,7 +102,7 @@ class OrderBook:
             )
         return [Placed(order.id, order.item, order.quantity, user, round(time.time() * 1000.0, 3))]
 
-    def settle(
+    def answer(
         self, rows: list[Sold | TurnedDown | Stocked | Levels], cursor: Cursor
     ) -> list[Accepted | Rejected]:
         """Return what to write when the inventory has decided."""
@@ -129,12 +127,7 @@ class OrderBook:
         return settled
 
 
-_decoder: msgspec.json.Decoder[Sold | TurnedDown | Stocked | Levels] = msgspec.json.Decoder(
-    Sold | TurnedDown | Stocked | Levels
-)
-
-
-class Orders(Service):
+class Orders(Counterpart):
     """Orders at ``/orders``: ``{"type": "order", "id": …, "item": …, "quantity": …}``.
 
     Each is `placed`, and then `accepted` or `rejected` once the inventory has decided; if that is away, when
@@ -150,26 +143,10 @@ class Orders(Service):
     name = "orders"
     path = "/orders"
     fields = Fields(key="id", time="time")
-    compacted = True
-
-    _ledger: Ledger[OrderBook] | None = None
-
-    async def ledger(self) -> Ledger[OrderBook]:
-        """Return the orders, read from their channel at first."""
-        channel = await self.channel({})
-        if self._ledger is None:
-            self._ledger = Ledger(channel, OrderBook, Placed | Accepted | Rejected | Standing)
-        return self._ledger
-
-    async def run(self) -> None:
-        """Read what the inventory decides."""
-        ledger = await self.ledger()
-        async with aclosing(
-            follow(self.hub, "inventory", self.options.inventory, ledger.state.cursor)
-        ) as batches:
-            async for cursor, pieces in batches:
-                rows = [_decoder.decode(piece) for piece in pieces]
-                await ledger.decide(partial(OrderBook.settle, rows=rows, cursor=cursor))
+    other = "inventory"
+    kind = OrderBook
+    rows = Placed | Accepted | Rejected | Standing
+    heard = Sold | TurnedDown | Stocked | Levels
 
     async def publish(
         self, channel: Channel, data: msgspec.Raw, user: str, idempotency: str | None = None

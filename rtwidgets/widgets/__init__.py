@@ -8,6 +8,7 @@ from rtwidgets.widgets.editor import Editor
 from rtwidgets.widgets.panel import AuctionPanel, BoardPanel, Panel, Playable, ScorePanel
 from rtwidgets.widgets.plot import Plot
 from rtwidgets.widgets.shapes import Depth, Histogram, LatestBars
+from rtwidgets.widgets.shown import Shown
 from rtwidgets.widgets.status import Line, Status
 from rtwidgets.widgets.table import Table
 from rtwidgets.widgets.ticker import close_all
@@ -28,6 +29,7 @@ __all__ = [
     "Playable",
     "Plot",
     "ScorePanel",
+    "Shown",
     "Status",
     "Table",
     "close_all",

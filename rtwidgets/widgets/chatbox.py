@@ -11,14 +11,14 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-import anywidget
 import pandas as pd
 import traitlets as t
 
 from rtwidgets.frames import LiveFrame
 from rtwidgets.widgets.scripts import CHAT, CHAT_STYLE
+from rtwidgets.widgets.shown import Shown
 from rtwidgets.widgets.theme import COLOURS
-from rtwidgets.widgets.ticker import Ticker, close_widgets, closed, opened
+from rtwidgets.widgets.ticker import Ticker, opened
 
 __all__ = ["ChatBox", "Room"]
 
@@ -81,7 +81,7 @@ class Room(Protocol):
         """Tell the others that one types here, or does so no longer; from any thread."""
 
 
-class ChatBox(anywidget.AnyWidget):
+class ChatBox(Shown):
     """A chat room: what is said, who is there and who types, and a place to say something.
 
     A page gets the newest 300 messages when it comes, and then those that are new.
@@ -94,14 +94,8 @@ class ChatBox(anywidget.AnyWidget):
 
     _esm = CHAT
     _css = CHAT_STYLE
-    uid = t.Unicode().tag(sync=True)
-    name = t.Unicode().tag(sync=True)
-    user = t.Unicode().tag(sync=True)
     colours = t.List(t.Unicode(), list(COLOURS)).tag(sync=True)
-    state = t.Unicode().tag(sync=True)
     reason = t.Unicode().tag(sync=True)
-    writable = t.Bool(True).tag(sync=True)
-    stopped = t.Bool(False).tag(sync=True)
     present = t.List(t.Unicode()).tag(sync=True)
     people = t.Int().tag(sync=True)
     typing = t.List(t.Unicode()).tag(sync=True)
@@ -121,21 +115,6 @@ class ChatBox(anywidget.AnyWidget):
         self.stopped = room.stopped
         self._ticker = None if room.stopped else Ticker(self._look, LOOK_EVERY, f"the chat {room.room}")
 
-    def __repr__(self) -> str:
-        return f"ChatBox({self.name!r})"
-
-    def _repr_mimebundle_(self, **options: Any) -> Any:
-        bundle = super()._repr_mimebundle_(**options)
-        data = bundle[0] if isinstance(bundle, tuple) else bundle
-        if data is not None:
-            data["text/plain"] = repr(self)
-        return bundle
-
-    @property
-    def closed(self) -> bool:
-        """Whether `close` was called."""
-        return self.comm is None
-
     def stop(self) -> None:
         """Show no more, and let nothing be said; what is shown stays. Stopping twice is harmless."""
         if self.stopped or self._ticker is None:
@@ -144,15 +123,6 @@ class ChatBox(anywidget.AnyWidget):
         self._free_at = 0.0
         self._look()
         self.stopped = True
-
-    def close(self) -> None:
-        """Stop, and take the widget away; closing twice is harmless."""
-        if self.closed:
-            return
-        self.stop()
-        closed(self)
-        close_widgets([self.layout])
-        super().close()
 
     # What the page says, on whichever thread reads the comm
 

@@ -10,12 +10,12 @@ import zlib
 from collections.abc import Callable
 from typing import Any, Protocol
 
-import anywidget
 import traitlets as t
 
 from rtwidgets.widgets.scripts import EDITOR, EDITOR_STYLE, TEXTAREA
+from rtwidgets.widgets.shown import Shown
 from rtwidgets.widgets.theme import COLOURS
-from rtwidgets.widgets.ticker import Ticker, close_widgets, closed, opened
+from rtwidgets.widgets.ticker import Ticker, close_widgets, opened
 
 __all__ = ["Editor", "Peer", "Shared", "colour_of"]
 
@@ -64,7 +64,7 @@ class Shared(Protocol):
         """Take a whole text that was made from a version; from any thread."""
 
 
-class Editor(anywidget.AnyWidget):
+class Editor(Shown):
     """A document in an editor with everybody's cursors; in a plain text area where there is no bundle.
 
     Parameters
@@ -74,13 +74,7 @@ class Editor(anywidget.AnyWidget):
     """
 
     _css = EDITOR_STYLE
-    uid = t.Unicode().tag(sync=True)
-    name = t.Unicode().tag(sync=True)
-    user = t.Unicode().tag(sync=True)
     colour = t.Unicode().tag(sync=True)
-    state = t.Unicode().tag(sync=True)
-    writable = t.Bool(True).tag(sync=True)
-    stopped = t.Bool(False).tag(sync=True)
 
     def __init__(self, document: Shared) -> None:
         self._document = document
@@ -106,25 +100,10 @@ class Editor(anywidget.AnyWidget):
                 self._peer = document.join(self._pass_on)
         except BaseException:  # the document was stopped, say
             close_widgets([self.layout])
-            super().close()
+            super(Shown, self).close()  # there is nothing to stop yet
             raise
         opened(self)
         self._ticker = Ticker(self._look, LOOK_EVERY, f"the editor of {document.name}")
-
-    def __repr__(self) -> str:
-        return f"Editor({self.name!r})"
-
-    def _repr_mimebundle_(self, **options: Any) -> Any:
-        bundle = super()._repr_mimebundle_(**options)
-        data = bundle[0] if isinstance(bundle, tuple) else bundle
-        if data is not None:
-            data["text/plain"] = repr(self)
-        return bundle
-
-    @property
-    def closed(self) -> bool:
-        """Whether `close` was called."""
-        return self.comm is None
 
     def stop(self) -> None:
         """Take no more part: the text stays, and cannot be edited. Stopping twice is harmless."""
@@ -136,15 +115,6 @@ class Editor(anywidget.AnyWidget):
         if self._end is not None:
             self._end()
         self.stopped = True
-
-    def close(self) -> None:
-        """Stop, and take the widget away; closing twice is harmless."""
-        if self.closed:
-            return
-        self.stop()
-        closed(self)
-        close_widgets([self.layout])
-        super().close()
 
     def _hear(self, _: Any, content: dict[str, Any], buffers: list[memoryview]) -> None:
         # Called on whichever thread reads the comm.

@@ -10,11 +10,11 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
 
-import anywidget
 import traitlets as t
 
 from rtwidgets.widgets.scripts import AUCTION, BOARD, PLAY_STYLE, SCOREBOARD
-from rtwidgets.widgets.ticker import Ticker, close_widgets, closed, opened
+from rtwidgets.widgets.shown import Shown
+from rtwidgets.widgets.ticker import Ticker, opened
 
 __all__ = ["AuctionPanel", "BoardPanel", "Panel", "Playable", "ScorePanel"]
 
@@ -67,7 +67,7 @@ class Playable(Protocol):
         """
 
 
-class Panel(anywidget.AnyWidget):
+class Panel(Shown):
     """Base of the widgets that show how something stands, and let one take part.
 
     Parameters
@@ -77,13 +77,7 @@ class Panel(anywidget.AnyWidget):
     """
 
     _css = PLAY_STYLE
-    uid = t.Unicode().tag(sync=True)
-    name = t.Unicode().tag(sync=True)
-    user = t.Unicode().tag(sync=True)
-    state = t.Unicode().tag(sync=True)
     reason = t.Unicode().tag(sync=True)
-    writable = t.Bool(True).tag(sync=True)
-    stopped = t.Bool(False).tag(sync=True)
     picture = t.Dict().tag(sync=True)
     # The server's clock at the moment at which this is sent, whatever the value is.
     now = t.Float().tag(sync=True, to_json=lambda _, panel: panel._play.now())  # noqa: SLF001
@@ -102,21 +96,6 @@ class Panel(anywidget.AnyWidget):
         self.stopped = play.stopped
         self._ticker = None if play.stopped else Ticker(self._look, LOOK_EVERY, f"the widget of {self.name}")
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.name!r})"
-
-    def _repr_mimebundle_(self, **options: Any) -> Any:
-        bundle = super()._repr_mimebundle_(**options)
-        data = bundle[0] if isinstance(bundle, tuple) else bundle
-        if data is not None:
-            data["text/plain"] = repr(self)
-        return bundle
-
-    @property
-    def closed(self) -> bool:
-        """Whether `close` was called."""
-        return self.comm is None
-
     def stop(self) -> None:
         """Show no more, and let nobody take part; what is shown stays. Stopping twice is harmless."""
         if self.stopped or self._ticker is None:
@@ -124,15 +103,6 @@ class Panel(anywidget.AnyWidget):
         self._ticker.stop()
         self._look()
         self.stopped = True
-
-    def close(self) -> None:
-        """Stop, and take the widget away; closing twice is harmless."""
-        if self.closed:
-            return
-        self.stop()
-        closed(self)
-        close_widgets([self.layout])
-        super().close()
 
     # What the page says, on whichever thread reads the comm
 

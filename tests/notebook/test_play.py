@@ -56,8 +56,8 @@ class Kernel:
         self.lease.run(self.server.stop())
         self.lease.release()
         for play in plays:
-            if play._panel is not None:
-                play._panel.close()
+            if play._widget is not None:
+                play._widget.close()
 
 
 @pytest.fixture

@@ -44,12 +44,12 @@ class World:
     def decide(self):
         after = 0 if self.stock.cursor is None else self.stock.cursor.offset
         rows = self.orders[after:]
-        self.write(self.decisions, self.stock, self.stock.decide(rows, Cursor("o", len(self.orders))))
+        self.write(self.decisions, self.stock, self.stock.answer(rows, Cursor("o", len(self.orders))))
 
     def settle(self):
         after = 0 if self.book.cursor is None else self.book.cursor.offset
         rows = self.decisions[after:]
-        self.write(self.orders, self.book, self.book.settle(rows, Cursor("i", len(self.decisions))))
+        self.write(self.orders, self.book, self.book.answer(rows, Cursor("i", len(self.decisions))))
 
     def restart(self):
         """Both begin again with what their snapshots say, as JSON has it."""
@@ -132,7 +132,7 @@ def test_why_an_order_is_rejected():
     stock.apply(Stocked("lamp", 3, 3, "ada", 0.0))
     rows = [Placed(str(n), item, quantity, "bob", 0.0) for n, (item, quantity) in
             enumerate([("lamp", 4), ("lamp", 3), ("lamp", 1), ("car", 1)])]  # fmt: skip
-    decisions = stock.decide(rows, Cursor("o", 4))
+    decisions = stock.answer(rows, Cursor("o", 4))
     assert [(type(each), each.level, getattr(each, "reason", None)) for each in decisions] == [
         (TurnedDown, 3, "not_enough"),
         (Sold, 0, None),
@@ -147,10 +147,10 @@ def test_orders_that_begin_anew_are_decided_anew():
     stock.apply(Stocked("lamp", 3, 3, "ada", 0.0))
     row = Placed("1", "lamp", 1, "bob", 0.0)
     for epoch, level in (("a", 2), ("b", 1)):
-        (sold,) = stock.decide([row], Cursor(epoch, 1))
+        (sold,) = stock.answer([row], Cursor(epoch, 1))
         assert sold.level == level
         stock.apply(sold)
-        assert stock.decide([row], Cursor(epoch, 2)) == []
+        assert stock.answer([row], Cursor(epoch, 2)) == []
 
 
 def test_there_is_an_end_to_waiting_orders(monkeypatch):

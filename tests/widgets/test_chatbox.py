@@ -60,7 +60,7 @@ class Page:
     """A page that shows a room: it reads as `room.js` does, with no browser."""
 
     def __init__(self, box, sent):
-        self._box = box
+        self._widget = box
         self._sent = sent
         self._read = len(sent)
         self.past = json.loads(json.dumps(box.get_state("past")["past"]))
@@ -71,7 +71,7 @@ class Page:
     def read(self):
         news, self._read = self._sent[self._read :], len(self._sent)
         for ident, written in news:
-            if ident != self._box.model_id:
+            if ident != self._widget.model_id:
                 continue
             content = json.loads(json.dumps(written))
             if content["after"] > self.total:
@@ -93,7 +93,7 @@ class Page:
         return [row[2] for row in self.rows]
 
     def say(self, **content):
-        self._box._handle_custom_msg(content, [])
+        self._widget._handle_custom_msg(content, [])
 
 
 @pytest.fixture(autouse=True)
