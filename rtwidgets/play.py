@@ -93,7 +93,7 @@ class Play(Member):
 
     def ask(self, request: object, key: str, done: Callable[[str], None]) -> None:
         """Ask for something, from any thread; `done` is called with why it is refused, or nothing."""
-        self._aside(lambda: self._decisions.ask(request, key), "asking for something in", done)
+        self._aside(lambda: self._decisions.publish(request, key), "asking for something in", done)
 
 
 def moment(time: float | None) -> pd.Timestamp | NaTType:

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import time
-import uuid
 from collections.abc import Callable
 from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 
+from rtwidgets.client.member import MemberSource
 from rtwidgets.client.multiplex import Multiplex
 from rtwidgets.client.records import Intake
-from rtwidgets.client.source import ChannelSource
-from rtwidgets.client.subscription import Subscription
 from rtwidgets.errors import RtError
-from rtwidgets.loop import Bell, report
+from rtwidgets.loop import report
 from rtwidgets.messages import Joined, Left, Messages, Subscribed
 
 __all__ = ["Clock", "DecisionSource", "Rules"]
-
-READ_BACK = 5.0
-"""Seconds that a row which the server has may take to come back; mostly it is a few thousandths."""
 
 
 class Clock:
@@ -63,17 +56,13 @@ class Rules(Protocol):
 R = TypeVar("R", bound=Rules)
 
 
-class DecisionSource(ChannelSource, Generic[R]):
+class DecisionSource(MemberSource, Generic[R]):
     """A channel of decisions, in which this client is present.
 
     Parameters
     ----------
-    multiplex
-        A connection to the server on which nobody else is present; closed with this.
-    channel, user
-        The channel, and by which name to be present in it: it is who asks.
-    make
-        As for `ChannelSource`.
+    multiplex, channel, user, make
+        As for `MemberSource`.
     rules
         Makes the state before the first row.
     rows
@@ -93,10 +82,7 @@ class DecisionSource(ChannelSource, Generic[R]):
         rows: Any,
         show: Callable[[R], Any],
     ) -> None:
-        super().__init__(multiplex, Subscription(channel), make)
-        self.user = user
-        self.writable = True
-        """Whether the token allows to ask for anything."""
+        super().__init__(multiplex, channel, user, make)
         self.clock = Clock()
         self.picture = show(rules())
         """The state after the newest row."""
@@ -108,49 +94,20 @@ class DecisionSource(ChannelSource, Generic[R]):
         self._show = show
         self._breaks_seen = 0
         self._live = 0  # the newest row that was there already when this client came
-        self._bell = Bell()
 
     async def start(self) -> None:
         """Follow the channel from its first row and be present in it; raises as `Multiplex.subscribe`."""
-        await self._multiplex.subscribe(self, user=self.user)
-        await self._read_back(self._live)
+        await super().start()
+        await self.reached(self._live)
 
     async def send(self, data: object) -> None:
-        """Ask for something; raises as `ask`."""
-        await self.ask(data)
-
-    async def ask(self, request: object, key: str | None = None) -> None:
-        """Ask for something, and wait until what became of it is in the picture.
-
-        Parameters
-        ----------
-        request
-            What to publish.
-        key
-            Its idempotency key: asked twice with the same one, it is done once.
-
-        Raises
-        ------
-        Refused, Closed, UsageError
-            As for `Multiplex.publish`.
-        """
-        channel = self.subscription.channel
-        await self._read_back(await self._multiplex.publish(channel, request, key or uuid.uuid4().hex))
-
-    async def _read_back(self, offset: int) -> None:
-        with contextlib.suppress(TimeoutError):  # the server has it, which is what counts
-            async with asyncio.timeout(READ_BACK):
-                await self._bell.wait(lambda: self._has(offset))
-
-    def _has(self, offset: int) -> bool:
-        cursor = self.subscription.cursor
-        return cursor is not None and cursor.offset >= offset
+        """Ask for something, and wait until what became of it is in the picture; raises as `publish`."""
+        await self.publish(data)
 
     # What the multiplex calls
 
     def opened(self, answer: Subscribed) -> None:
         """Take the server's answer, the first or one after a break."""
-        self.writable = answer.writable
         self._live = answer.last
         self.clock.begin()
         super().opened(answer)
@@ -161,7 +118,6 @@ class DecisionSource(ChannelSource, Generic[R]):
 
     def read(self, run: Messages, known: int) -> None:
         """Take a run."""
-        super().read(run, known)
         pieces = msgspec.json.decode(run.data, type=list[msgspec.Raw])
         for offset, piece in enumerate(pieces[known:], run.offset + known):
             try:
@@ -171,7 +127,7 @@ class DecisionSource(ChannelSource, Generic[R]):
         if run.offset + run.count - 1 > self._live:
             self.clock.hear(run.time[-1] if isinstance(run.time, list) else run.time)
         self._changed()
-        self._bell.ring()
+        super().read(run, known)
 
     def event(self, event: Joined | Left) -> None:
         """Take a change of who is present."""

@@ -5,17 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-import uuid
 from collections.abc import Callable
 
 import msgspec
 
+from rtwidgets.client.member import MemberSource
 from rtwidgets.client.multiplex import Multiplex
 from rtwidgets.client.records import Intake
-from rtwidgets.client.source import ChannelSource
 from rtwidgets.client.subscription import Subscription
 from rtwidgets.errors import Closed, ConnectError, Refused
-from rtwidgets.loop import Bell, report, supervise
+from rtwidgets.loop import report, supervise
 from rtwidgets.messages import Joined, Latest, Left, Messages, Subscribed
 
 __all__ = ["RoomSource", "TypingSource"]
@@ -24,8 +23,6 @@ SAY_EVERY = 3.0
 """Seconds between two words to the server that somebody here types, at the least."""
 SHOWN = 6.0
 """Seconds after which somebody who has said nothing more types no longer."""
-READ_BACK = 1.0
-"""Seconds that a message which the server has may take to come back; mostly it is a few thousandths."""
 
 
 class _Row(msgspec.Struct):
@@ -36,32 +33,20 @@ class _Row(msgspec.Struct):
 _rows = msgspec.json.Decoder(list[_Row]).decode
 
 
-class RoomSource(ChannelSource):
-    """A chat room, in which this client is present.
+class RoomSource(MemberSource):
+    """A chat room, in which this client is present. The parameters are those of `MemberSource`."""
 
-    Parameters
-    ----------
-    multiplex
-        A connection to the server on which nobody else is present; closed with this.
-    channel, user
-        The room's channel, and by which name to be present in it.
-    make
-        As for `ChannelSource`.
-    """
+    read_back = 1.0
 
     def __init__(
         self, multiplex: Multiplex, channel: str, user: str, make: Callable[[Subscribed], Intake]
     ) -> None:
-        super().__init__(multiplex, Subscription(channel), make)
-        self.user = user
-        self.writable = True
-        """Whether the token allows to say something."""
+        super().__init__(multiplex, channel, user, make)
         self.typing = TypingSource(multiplex, f"{channel}/typing", user)
-        self._bell = Bell()
 
     async def start(self) -> None:
         """Follow the room and be present in it; raises as `Multiplex.subscribe`."""
-        await self._multiplex.subscribe(self, user=self.user)
+        await super().start()
         try:
             await self.typing.start()
         except BaseException:
@@ -69,48 +54,14 @@ class RoomSource(ChannelSource):
             raise
 
     async def say(self, text: object, key: str | None = None) -> None:
-        """Publish a text, and wait until it has come back with what the others say.
-
-        Parameters
-        ----------
-        text
-            What to say.
-        key
-            Its idempotency key: said twice with the same one, it lands once.
-
-        Raises
-        ------
-        Refused, Closed, UsageError
-            As for `Multiplex.publish`.
-        """
+        """Say something; as `publish`."""
         self.typing.say(typing=False)
-        channel = self.subscription.channel
-        message = {"type": "message", "text": text}
-        offset = await self._multiplex.publish(channel, message, key or uuid.uuid4().hex)
-        with contextlib.suppress(TimeoutError):  # the server has it, which is what counts
-            async with asyncio.timeout(READ_BACK):
-                await self._bell.wait(lambda: self._has(offset))
+        await self.publish({"type": "message", "text": text}, key)
 
     async def close(self) -> None:
         """Leave the room."""
         await self.typing.close()
         await super().close()
-
-    def _has(self, offset: int) -> bool:
-        cursor = self.subscription.cursor
-        return cursor is not None and cursor.offset >= offset
-
-    # What the multiplex calls
-
-    def opened(self, answer: Subscribed) -> None:
-        """Take the server's answer, the first or one after a break."""
-        self.writable = answer.writable
-        super().opened(answer)
-
-    def read(self, run: Messages, known: int) -> None:
-        """Take a run."""
-        super().read(run, known)
-        self._bell.ring()
 
 
 class TypingSource:
