@@ -168,8 +168,8 @@ def check_name(user: str) -> str:
     if user.startswith("guest-"):
         raise Refused(
             "no_name",
-            "guests may watch only: log in at /accounts, or say who you are "
-            "(?user=NAME, or presence in rtwidgets.v1)",
+            "guests may watch only: log in at /accounts, or say who you are: user= of rt.connect, "
+            "?user=NAME in a URL, or presence in rtwidgets.v1",
         )
     return user
 
