@@ -7,6 +7,7 @@ a frame for subscribers joins pieces that are encoded already.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -41,6 +42,7 @@ __all__ = [
     "Subscribed",
     "Unsubscribe",
     "check_channel",
+    "clock",
     "decode_client",
     "decode_server",
     "encode",
@@ -268,6 +270,11 @@ ServerMessage = Subscribed | Messages | Published | Joined | Left | Gap | Confla
 _encoder = msgspec.json.Encoder()
 _client_decoder: msgspec.json.Decoder[ClientMessage] = msgspec.json.Decoder(ClientMessage)
 _server_decoder: msgspec.json.Decoder[ServerMessage] = msgspec.json.Decoder(ServerMessage)
+
+
+def clock() -> float:
+    """Return the time now as messages have it: Unix milliseconds, to a thousandth of one."""
+    return round(time.time() * 1000.0, 3)
 
 
 def check_channel(name: str) -> str:

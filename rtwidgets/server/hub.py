@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from rtwidgets.engines import Engine, Log, MemoryEngine, Run
 from rtwidgets.errors import Refused
 from rtwidgets.loop import Bell
-from rtwidgets.messages import Joined, Latest, Left, Present, check_channel, encode_message
+from rtwidgets.messages import Joined, Latest, Left, Present, check_channel, clock, encode_message
 from rtwidgets.server.health import Counts
 from rtwidgets.server.latest import LatestByKey
 from rtwidgets.server.tokens import Tokens
@@ -164,7 +163,7 @@ class Channel:
         self._users[outbox] = user
         self._names[user] += 1
         if self._names[user] == 1:
-            self._members[user] = Present(user, _now(), self._hub.id)
+            self._members[user] = Present(user, clock(), self._hub.id)
             self._tell(self.joined(self._members[user]))
         elif outbox in self.followers:
             outbox.tell(self.joined(self._members[user]))
@@ -185,7 +184,7 @@ class Channel:
 
     def left(self, user: str) -> Left:
         """Return the event that says of a name that it is present no longer, as of now."""
-        return Left(self.name, user, _now(), self._hub.id)
+        return Left(self.name, user, clock(), self._hub.id)
 
     @property
     def published(self) -> int:
@@ -206,10 +205,6 @@ class Channel:
     def _tell(self, event: Joined | Left) -> None:
         for outbox in self.followers:
             outbox.tell(event)
-
-
-def _now() -> float:
-    return round(time.time() * 1000.0, 3)
 
 
 def _latest(fields: Fields, log: Log) -> LatestByKey | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,7 +15,7 @@ import msgspec
 
 from rtwidgets.errors import ChannelNameError, Refused
 from rtwidgets.loop import report
-from rtwidgets.messages import check_channel, encode_data
+from rtwidgets.messages import check_channel, clock, encode_data
 from rtwidgets.server import Channel, Fields, Hub, Peer, Service
 from rtwidgets.services.bidding import Auction, Bid, Opened, PlaceBid, Row, StartAuction, TooLow, decode
 from rtwidgets.services.ledger import Ledger, check_name, converse, refused
@@ -25,11 +24,6 @@ __all__ = ["Auctions"]
 
 LOOK_EVERY = 1.0
 """Seconds between two looks at the clock at the most: it may have been set."""
-
-
-def clock() -> float:
-    """Return the time that auctions go by, in Unix milliseconds."""
-    return round(time.time() * 1000.0, 3)
 
 
 class _Lot:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Mapping
 from typing import Annotated, Any
 
 import msgspec
 
 from rtwidgets.errors import Refused
+from rtwidgets.messages import clock
 from rtwidgets.server import Channel, Service
 from rtwidgets.services.library import AWARENESS_FIELDS, awareness_of, library_of, presence_of
 from rtwidgets.yjs.protocol import MAX_STATE, State
@@ -81,7 +81,7 @@ class Awareness(Service):
 
 async def tell(channel: Channel, states: list[State]) -> int:
     """Publish states that have changed; return the channel's last offset."""
-    now = round(time.time() * 1000.0, 3)
+    now = clock()
     return await channel.publish_many(
         {
             "client": state.client,

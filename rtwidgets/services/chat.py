@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from typing import Literal
 
 import msgspec
 
 from rtwidgets.errors import Refused
+from rtwidgets.messages import clock
 from rtwidgets.server import Fields, Peer, Service
 
 __all__ = ["Chat", "ChatMessage", "Typing", "TypingRow"]
@@ -68,7 +68,7 @@ class Typing(Service):
             types = msgspec.json.decode(data, type=_Types)
         except (ValueError, RecursionError) as error:
             raise Refused("bad_message", f'send {{"typing": true}}, or false: {error}') from error
-        return TypingRow(user, types.typing, _now())
+        return TypingRow(user, types.typing, clock())
 
 
 class Chat(Service):
@@ -107,8 +107,4 @@ class Chat(Service):
             raise Refused("bad_message", f'send {{"type": "message", "text": …}}: {error}') from error
         if not 0 < len(said.text) <= _LONGEST:
             raise Refused("bad_message", f"a message has 1 to {_LONGEST} characters, not {len(said.text)}")
-        return ChatMessage(user, said.text, _now())
-
-
-def _now() -> float:
-    return round(time.time() * 1000.0, 3)
+        return ChatMessage(user, said.text, clock())

@@ -6,7 +6,6 @@ This is the Decider of functional event sourcing (Chassaing, 2021): `decide` mak
 
 from __future__ import annotations
 
-import time
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from typing import Annotated, Any, ClassVar, TypedDict, get_args
@@ -14,6 +13,7 @@ from typing import Annotated, Any, ClassVar, TypedDict, get_args
 import msgspec
 
 from rtwidgets.errors import Refused
+from rtwidgets.messages import clock
 from rtwidgets.server import Channel, Fields, Hub, Peer, Service
 from rtwidgets.services.ledger import Ledger, check_name, converse, refused
 
@@ -24,11 +24,6 @@ REMEMBERED = 500
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
 """What somebody or something is called."""
-
-
-def clock() -> float:
-    """Return the time that rows are given, in Unix milliseconds."""
-    return round(time.time() * 1000.0, 3)
 
 
 class Request(msgspec.Struct, tag_field="type", kw_only=True):

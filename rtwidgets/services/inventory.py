@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections import OrderedDict
+from collections.abc import Container
 from typing import Any, Literal
 
 import msgspec
 
 from rtwidgets.errors import Refused
-from rtwidgets.messages import Cursor
+from rtwidgets.messages import Cursor, clock
 from rtwidgets.server import Channel, Fields, Peer
 from rtwidgets.services.counterpart import Counterpart
 from rtwidgets.services.ledger import check_name, converse, refused
@@ -97,22 +97,23 @@ class Stock:
         level = self.levels.get(what.item, 0) + what.quantity
         if level > MAX_LEVEL:
             raise Refused("too_many", f"there is no room for more than {MAX_LEVEL} of {what.item!r}")
-        return [Stocked(what.item, what.quantity, level, user, _now(), what.id)]
+        return [Stocked(what.item, what.quantity, level, user, clock(), what.id)]
 
     def answer(self, rows: list[Placed | Accepted | Rejected | Standing], cursor: Cursor) -> list[Decision]:
         """Return what to write about orders that were placed, in their order."""
         begun_anew = self.cursor is not None and self.cursor.epoch != cursor.epoch
-        known = set() if begun_anew else set(self.decided)
+        decided: Container[str] = () if begun_anew else self.decided
+        fresh = set[str]()
         levels = dict[str, int]()
-        place: dict[str, Any] = {"time": _now(), "epoch": cursor.epoch, "offset": cursor.offset}
+        place: dict[str, Any] = {"time": clock(), "epoch": cursor.epoch, "offset": cursor.offset}
         decisions = list[Decision]()
         for row in rows:
             for placed in (
                 [row] if isinstance(row, Placed) else row.pending if isinstance(row, Standing) else []
             ):
-                if placed.id in known:
+                if placed.id in decided or placed.id in fresh:
                     continue
-                known.add(placed.id)
+                fresh.add(placed.id)
                 level = levels.get(placed.item, self.levels.get(placed.item, 0))
                 about: dict[str, Any] = {"item": placed.item, "quantity": placed.quantity}
                 about |= {"order": placed.id, "user": placed.user}
@@ -180,7 +181,3 @@ class Inventory(Counterpart):
             return None
 
         await converse(peer, channel, {"type": "state", "levels": ledger.state.levels}, answer)
-
-
-def _now() -> float:
-    return round(time.time() * 1000.0, 3)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections import OrderedDict
 from typing import Literal
 
 import msgspec
 
 from rtwidgets.errors import Refused
-from rtwidgets.messages import Cursor
+from rtwidgets.messages import Cursor, clock
 from rtwidgets.server import Channel, Fields, Peer
 from rtwidgets.services.counterpart import Counterpart
 from rtwidgets.services.ledger import check_name, converse, refused
@@ -100,13 +99,13 @@ class OrderBook:
             raise Refused(
                 "busy", f"{MAX_PENDING} orders wait for the inventory: send this one again in a while"
             )
-        return [Placed(order.id, order.item, order.quantity, user, round(time.time() * 1000.0, 3))]
+        return [Placed(order.id, order.item, order.quantity, user, clock())]
 
     def answer(
         self, rows: list[Sold | TurnedDown | Stocked | Levels], cursor: Cursor
     ) -> list[Accepted | Rejected]:
         """Return what to write when the inventory has decided."""
-        now = round(time.time() * 1000.0, 3)
+        now = clock()
         decided: dict[str, str | None] = {}
         for row in rows:
             match row:

@@ -146,7 +146,7 @@ async def test_what_cannot_be_published():
 @pytest.fixture
 def clock(monkeypatch):
     """Each look at the clock is a millisecond later."""
-    monkeypatch.setattr(hub_, "_now", itertools.count(1_000.0).__next__)
+    monkeypatch.setattr(hub_, "clock", itertools.count(1_000.0).__next__)
 
 
 async def test_a_name_is_present_once(clock):
