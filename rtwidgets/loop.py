@@ -14,7 +14,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from rtwidgets.errors import Closed, RtError, UsageError
 
@@ -121,6 +121,33 @@ class Bell:
             self._wakers.discard(waker)
 
 
+class _Handed(Generic[T]):
+    """A coroutine on its way to the loop's thread; all but `future` belongs to that thread."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, T]) -> None:
+        self.future: concurrent.futures.Future[T] = concurrent.futures.Future()
+        self._coroutine = coroutine
+        self._task: asyncio.Task[T] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._coroutine)
+        self._task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[T]) -> None:
+        if task.cancelled():
+            self.future.cancel()
+        elif (error := task.exception()) is not None:
+            self.future.set_exception(error)
+        else:
+            self.future.set_result(task.result())
+
+    def give_up(self) -> None:
+        if self._task is None:
+            self._coroutine.close()
+        else:
+            self._task.cancel()
+
+
 class Lease:
     """A share in the background loop. Release it when the work is over; releasing twice is harmless."""
 
@@ -163,18 +190,21 @@ class Lease:
         except RtError:
             coroutine.close()
             raise
+        handed = _Handed(coroutine)
+        # Ctrl-C may come as soon as the loop has the coroutine, before this thread waits for it. The loop
+        # keeps the order of its calls: what gives up finds what was started.
         try:
-            future = asyncio.run_coroutine_threadsafe(coroutine, self.loop)
-        except RuntimeError as error:  # the loop was closed a moment ago
-            coroutine.close()
-            raise Closed("this was stopped: start or connect it again") from error
-        try:
-            return future.result(timeout)
+            self.call(handed.start)
+            return handed.future.result(timeout)
         except concurrent.futures.CancelledError:
             raise Closed("this was stopped while something waited for it") from None
+        except Closed:
+            coroutine.close()
+            raise
         except (KeyboardInterrupt, TimeoutError):
             # Ctrl-C in a cell ends what the cell waits for, and nothing else that runs on the loop.
-            future.cancel()
+            with contextlib.suppress(Closed):  # then it ended with the loop
+                self.call(handed.give_up)
             raise
 
     def call(self, function: Callable[..., object], *args: object) -> None:

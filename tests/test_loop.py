@@ -322,6 +322,33 @@ def test_ctrl_c_cancels_what_the_cell_waits_for_and_nothing_else():
     assert done.stdout.split("\n") == ["interrupted", "alive False []", "1", ""]
 
 
+def test_ctrl_c_right_after_the_coroutine_was_handed_over_cancels_it_too(monkeypatch):
+    """The interrupt may come before the caller waits: the loop has the coroutine already."""
+    held = lease()
+    hand_over = held.loop.call_soon_threadsafe
+    begun, cancelled = threading.Event(), threading.Event()
+
+    async def wait():
+        begun.set()
+        try:
+            await asyncio.sleep(1000)
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
+
+    def interrupted(*args, **kwargs):
+        hand_over(*args, **kwargs)
+        monkeypatch.undo()
+        assert begun.wait(20)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(held.loop, "call_soon_threadsafe", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        held.run(wait())
+    assert cancelled.wait(20)
+    held.release()
+
+
 async def test_aside():
     """What may block runs on a thread of its own, which the end of a loop does not wait for."""
     gate = threading.Event()
