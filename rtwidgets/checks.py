@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-__all__ = ["is_count", "is_positive", "without_secrets"]
+__all__ = ["is_amount", "is_count", "is_positive", "without_secrets"]
 
 
 def is_count(value: object, least: int = 1) -> bool:
     """Whether a value that a user gave is a whole number of at least so much."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def is_amount(value: object) -> bool:
+    """Whether a value that a user gave is a finite number of at least 0."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf")
 
 
 def is_positive(value: object) -> bool:

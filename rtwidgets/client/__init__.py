@@ -3,8 +3,8 @@
 from rtwidgets.client.foreign import Foreign
 from rtwidgets.client.link import Change, Link, State
 from rtwidgets.client.multiplex import Multiplex, Reader
-from rtwidgets.client.records import Intake, Records
-from rtwidgets.client.source import ChannelSource, ForeignSource, Source
+from rtwidgets.client.records import Intake, Records, Taking
+from rtwidgets.client.source import ChannelReader, ChannelSource, ForeignSource, Source
 from rtwidgets.client.subscription import Missing, Subscription
 from rtwidgets.client.token import AskForToken
 from rtwidgets.client.trust import pinned, trusting
@@ -12,6 +12,7 @@ from rtwidgets.client.trust import pinned, trusting
 __all__ = [
     "AskForToken",
     "Change",
+    "ChannelReader",
     "ChannelSource",
     "Foreign",
     "ForeignSource",
@@ -24,6 +25,7 @@ __all__ = [
     "Source",
     "State",
     "Subscription",
+    "Taking",
     "pinned",
     "trusting",
 ]

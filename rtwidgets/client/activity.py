@@ -11,6 +11,7 @@ import numpy as np
 from rtwidgets.client.link import Link
 from rtwidgets.client.presence import PresenceMap
 from rtwidgets.client.room import RoomSource
+from rtwidgets.client.source import LiveSource
 from rtwidgets.client.subscription import Missing
 from rtwidgets.errors import UsageError
 from rtwidgets.frames import LiveFrame
@@ -31,7 +32,7 @@ _BY_USER = {
 }
 
 
-class ActivitySource:
+class ActivitySource(LiveSource):
     """Rows about a chat room: of all of it, or of each who has said something, whenever that has changed.
 
     Parameters

@@ -15,13 +15,17 @@ from websockets.frames import Frame, Opcode
 from websockets.http11 import Response
 from websockets.protocol import State
 
-__all__ = ["MAX_SIZE", "Inbox"]
+__all__ = ["MAX_SIZE", "Binary", "Inbox"]
 
 MAX_SIZE = 16 * 2**20
 """Bytes of the largest message that is taken."""
 
-_WHOLE = (0x80 | Opcode.TEXT, 0x80 | Opcode.BINARY)
+_WHOLE_TEXT, _WHOLE_BINARY = 0x80 | Opcode.TEXT, 0x80 | Opcode.BINARY
 _DATA = (Opcode.TEXT, Opcode.BINARY, Opcode.CONT)
+
+
+class Binary(bytes):
+    """A message that came as a binary one; text comes as plain bytes."""
 
 
 class Inbox(ClientConnection):
@@ -35,6 +39,7 @@ class Inbox(ClientConnection):
         self.silent = 0
         self._messages: list[bytes] = []
         self._fragments: list[bytes] = []
+        self._fragmented = bytes  # what their message will be
         self._held: list[bytes] = []  # the beginning of a frame
         self._missing = 0  # bytes to its end, at the least
         self._response_end = b""  # the last bytes of the handshake so far
@@ -42,7 +47,7 @@ class Inbox(ClientConnection):
         self._lost = False
 
     async def messages(self) -> list[bytes]:
-        """Wait for messages and return all that have come, at least one.
+        """Wait for messages and return all that have come, at least one; the binary ones are `Binary`.
 
         Raises
         ------
@@ -107,9 +112,11 @@ class Inbox(ClientConnection):
             super().process_event(event)
             return
         self.silent = 0
+        if event.opcode is not Opcode.CONT:
+            self._fragmented = Binary if event.opcode is Opcode.BINARY else bytes
         self._fragments.append(bytes(event.data))
         if event.fin:
-            self._messages.append(b"".join(self._fragments))
+            self._messages.append(self._fragmented(b"".join(self._fragments)))
             self._fragments.clear()
 
     def _wake(self) -> None:
@@ -155,8 +162,10 @@ class Inbox(ClientConnection):
             if stop > end:
                 self._missing = stop - end
                 break
-            if data[at] in _WHOLE and not self._fragments:
+            if data[at] == _WHOLE_TEXT and not self._fragments:
                 append(data[start:stop])
+            elif data[at] == _WHOLE_BINARY and not self._fragments:
+                append(Binary(data[start:stop]))
             else:
                 super().data_received(data[at:stop])
                 going = self.state is State.OPEN

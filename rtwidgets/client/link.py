@@ -31,7 +31,7 @@ from rtwidgets.errors import ConnectError, Forbidden, NotFound, RtError, Unautho
 from rtwidgets.loop import report
 from rtwidgets.messages import TOKEN_EXPIRED
 
-__all__ = ["WANTED_AS_ARGUMENT", "WANTED_IN_URL", "Change", "Link", "State", "explain"]
+__all__ = ["WANTED_AS_ARGUMENT", "WANTED_IN_URL", "Change", "Link", "State", "explain", "explain_close"]
 
 _logger = logging.getLogger("rtwidgets.client")
 # At level DEBUG websockets shows each header and frame, and there are tokens and passwords in them.

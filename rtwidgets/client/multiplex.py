@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import ssl
+import time
 from collections.abc import Callable
 from typing import Protocol
 
@@ -15,6 +16,7 @@ from websockets.exceptions import ConnectionClosed
 from rtwidgets.client.inbox import Inbox
 from rtwidgets.client.link import Link
 from rtwidgets.client.pulse import Pulse
+from rtwidgets.client.recorder import Tap
 from rtwidgets.client.subscription import Subscription
 from rtwidgets.client.token import AskForToken, Token
 from rtwidgets.errors import Closed, ConnectError, Refused, RtError, Unauthorized
@@ -41,7 +43,9 @@ from rtwidgets.messages import (
     encode_message,
 )
 
-__all__ = ["Multiplex", "Reader"]
+__all__ = ["ChannelMessage", "Multiplex", "Reader", "hear"]
+
+ChannelMessage = Subscribed | Messages | Joined | Left | Gap | Conflated
 
 
 class Reader(Protocol):
@@ -60,6 +64,28 @@ class Reader(Protocol):
 
     def event(self, event: Joined | Left) -> None:
         """Take a change of who is present."""
+
+
+def hear(reader: Reader, message: ChannelMessage) -> None:
+    """Let a reader have a message of its channel, as far as it is new to it."""
+    match message:
+        case Messages():
+            known = reader.subscription.messages(message)
+            if known < message.count:
+                reader.read(message, known)
+        case Subscribed(latest=latest):
+            reader.subscription.subscribed(message)
+            reader.opened(message)
+            if latest is not None:
+                reader.read_latest(latest)
+        case Joined() | Left():
+            reader.event(message)
+        case Gap(latest=latest):
+            if reader.subscription.gap(message) and latest is not None:
+                reader.read_latest(latest)
+        case Conflated(latest=latest):
+            if reader.subscription.conflation(message):
+                reader.read_latest(latest)
 
 
 class Multiplex:
@@ -87,6 +113,8 @@ class Multiplex:
         self.link = Link(
             url, self._session, token=self._token, trust=trust, subprotocols=[SUBPROTOCOL], pings=False
         )
+        self.taps: dict[str, Tap] = {}
+        """By channel, what is told of its messages."""
         self._ids = itertools.count(1)
         self._connection: Inbox | None = None
         self._pulse: Pulse | None = None
@@ -192,36 +220,17 @@ class Multiplex:
             report(f"the server at {self.link.shown}", error)  # if it was a run, the next one shows the gap
             return
         match message:
-            case Messages(channel):
-                if (reader := self._readers.get(channel)) is not None:
-                    known = reader.subscription.messages(message)
-                    if known < message.count:
-                        reader.read(message, known)
-            case Subscribed(id, channel):
-                if (reader := self._readers.get(channel)) is not None:
-                    reader.subscription.subscribed(message)
-                    try:
-                        reader.opened(message)
-                    except RtError as error:  # a schema that does not hold together, say
-                        if not self._answer(id, error):
-                            raise
-                    else:
-                        if message.latest is not None:
-                            reader.read_latest(message.latest)
+            case Subscribed(id):
+                try:
+                    self._hear(message, frame)
+                except RtError as error:  # a schema that does not hold together, say
+                    if not self._answer(id, error):
+                        raise
                 self._answer(id, message)
+            case Messages() | Joined() | Left() | Gap() | Conflated():
+                self._hear(message, frame)
             case Published(id):
                 self._answer(id, message)
-            case Joined(channel) | Left(channel):
-                if (reader := self._readers.get(channel)) is not None:
-                    reader.event(message)
-            case Gap(channel):
-                reader = self._readers.get(channel)
-                if reader is not None and reader.subscription.gap(message) and message.latest is not None:
-                    reader.read_latest(message.latest)
-            case Conflated(channel):
-                reader = self._readers.get(channel)
-                if reader is not None and reader.subscription.conflation(message):
-                    reader.read_latest(message.latest)
             case Ping():
                 if self._connection is not None:
                     self._connection.post(encode(Pong()))
@@ -239,6 +248,14 @@ class Multiplex:
                 refusal = Refused(code, text)
                 if id is None or not self._answer(id, refusal):
                     report(f"the server at {self.link.shown}", refusal)
+
+    def _hear(self, message: ChannelMessage, frame: bytes) -> None:
+        """Let who reads a channel have a message of it."""
+        channel = message.channel
+        if (reader := self._readers.get(channel)) is not None:
+            hear(reader, message)
+            if (tap := self.taps.get(channel)) is not None:
+                tap.received(time.time_ns(), [frame])
 
     def _answer(self, id: int, answer: object) -> bool:
         future = self._pending.pop(id, None)

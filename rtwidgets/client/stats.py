@@ -10,6 +10,7 @@ from typing import Self
 from rtwidgets.client.document import DocumentSource
 from rtwidgets.client.link import Link
 from rtwidgets.client.presence import PresenceMap
+from rtwidgets.client.source import LiveSource
 from rtwidgets.client.subscription import Missing
 from rtwidgets.errors import UsageError
 from rtwidgets.frames import LiveFrame
@@ -29,7 +30,7 @@ _SCHEMA = {
 }
 
 
-class StatsSource:
+class StatsSource(LiveSource):
     """Rows about a document.
 
     Parameters

@@ -33,6 +33,34 @@ def rows(message, path=None, **options):
         ("data.items", {}, {"id": 1, "data": {"n": 2, "items": [{"a": 3}]}}, [{"id": 1, "n": 2, "a": 3}]),
         ("1.rows", {"columns": ["p"]}, ["x", {"rows": [[1], [2]]}], [{"p": 1}, {"p": 2}]),
         ("-1", {}, [1, {"a": 2}], [{"a": 2}]),
+        (
+            "1",
+            {"columns": ["price", "volume"], "beside": {"pair": "-1", "channel": "-2"}},
+            [7, [["1.5", "2"], ["1.6", "3"]], "trade", "XBT/USD"],
+            [
+                {"pair": "XBT/USD", "channel": "trade", "price": "1.5", "volume": "2"},
+                {"pair": "XBT/USD", "channel": "trade", "price": "1.6", "volume": "3"},
+            ],
+        ),
+        ("-1", {"beside": {"first": "0"}}, [1, {"a": 2}], [{"first": 1, "a": 2}]),
+        (
+            None,
+            {"beside": {"b": "a.0.b", "none": "a.5", "a": "c"}},
+            {"a": [{"b": 1}]},
+            [{"b": 1, "none": None, "a": None}],
+        ),
+        (
+            None,
+            {"beside": {"first": "0.a"}},
+            [{"a": 1}, {"a": 2}],
+            [{"first": 1, "a": 1}, {"first": 1, "a": 2}],
+        ),
+        (
+            "d.items()",
+            {"beside": {"t": "at", "value": "x"}},
+            {"at": 5, "x": 6, "d": {"A": 1}},
+            [{"at": 5, "x": 6, "t": 5, "value": 6, "key": "A"}],
+        ),
         ("items()", {}, {"A": 1.5, "B": 2}, [{"key": "A", "value": 1.5}, {"key": "B", "value": 2}]),
         ("items()", {"key": "symbol"}, {"A": {"p": 1}}, [{"symbol": "A", "p": 1}]),
         ("items()", {}, {}, []),
@@ -74,6 +102,13 @@ def test_what_is_no_path(path):
         Records(path)
 
 
+@pytest.mark.parametrize("beside", [{"pair": ""}, {"pair": "a..b"}, {"pair": "items()"}, {"pair": 1}, "pair"])
+def test_what_cannot_stand_beside(beside):
+    """The sentence shows how to write it."""
+    with pytest.raises(UsageError, match=r"beside=.*(write names, or places|\{\"pair\": \"-1\"\})"):
+        Records(None, beside=beside)
+
+
 # Into a frame
 
 
@@ -84,7 +119,7 @@ def intake(*, where=None, records=None, **frame):
 def test_flat_objects():
     """Each becomes a row."""
     taker = intake()
-    taker.messages([b'{"a":1}', b' {"a":2}', b'{"a":3}'])
+    taker.messages([b'{"a":1}', b' {"a":2}', b'{"a":3}'], 0)
     assert list(taker.frame.df["a"]) == [1, 2, 3]
 
 
@@ -100,11 +135,49 @@ def test_where_takes_some():
             b'"text"',
             b"{}",
             b'{"a":3,"n":1,"type":"match"}',
-        ]
+        ],
+        0,
     )
     assert list(taker.frame.df["a"]) == [1, 3]
     assert taker.skipped == 5
     assert taker.frame.rejected_count == 0
+
+
+def test_where_goes_by_paths():
+    """Into objects and lists; what has nothing there is not taken, and null is the same as nothing."""
+    messages = [
+        b'{"a":{"b":[1,{"c":"x"}]}}',
+        b'[1,"trade","P"]',
+        b"[1]",
+        b"5",
+        b'{"a":5}',
+        b'{"a":{"b":{"-1":{"c":"x"}}}}',
+    ]
+    for where, taken in [
+        ({"a.b.-1.c": "x"}, [0, 5]),
+        ({"a.b.0": 1}, [0]),
+        ({"-2": "trade"}, [1]),
+        ({"0": 1, "a.b": None}, [1, 2]),
+        ({"a": 5}, [4]),
+    ]:
+        taker = intake(where=where)
+        assert taker._choose(messages) == taken
+        assert taker._choose([*messages, b"nonsense"]) == [*taken, 6]
+    with pytest.raises(UsageError, match=r"where=\{'a\.\.b': …\} is not a path"):
+        intake(where={"a..b": 1})
+
+
+def test_rows_of_lists_with_what_stands_beside_them():
+    """Each has the value of its own message, and goes on having it when the messages come in one batch."""
+    taker = intake(
+        where={"-2": "trade"}, records=Records("1", columns=["price"], beside={"pair": "-1"}), key="pair"
+    )
+    taker.messages(
+        [b'[0,[["1.5"],["1.6"]],"trade","A/B"]', b'{"event":"heartbeat"}', b'[1,[["2.5"]],"trade","C/D"]'], 0
+    )
+    assert list(taker.frame.df["pair"]) == ["A/B", "A/B", "C/D"]
+    assert list(taker.frame.df["price"]) == [1.5, 1.6, 2.5]
+    assert taker.skipped == 1
 
 
 @pytest.mark.parametrize("where", [None, {"type": "x"}])
@@ -114,10 +187,10 @@ def test_where_takes_some():
 def test_what_is_no_json_is_rejected(bad, where):
     """With its reason; the messages beside it are taken."""
     taker = intake(where=where)
-    taker.messages([b'{"type":"x","a":1}', bad, b'{"type":"x","a":2}'])
+    taker.messages([b'{"type":"x","a":1}', bad, b'{"type":"x","a":2}'], 0)
     assert list(taker.frame.df["a"]) == [1, 2]
     assert taker.frame.rejected_count == 1
-    taker.messages([bad])
+    taker.messages([bad], 0)
     assert taker.frame.rejected_count == 2
 
 
@@ -125,8 +198,8 @@ def test_what_is_no_json_is_rejected(bad, where):
 def test_deep_json_ends_nothing(records):
     """It is rejected like anything else that cannot be read."""
     taker = intake(records=Records(records))
-    taker.messages([b"[" * 100_000 + b"]" * 100_000])
-    taker.messages([b'{"data":' + b"[" * 100_000 + b"]" * 100_000 + b"}"])
+    taker.messages([b"[" * 100_000 + b"]" * 100_000], 0)
+    taker.messages([b'{"data":' + b"[" * 100_000 + b"]" * 100_000 + b"}"], 0)
     taker.run(msgspec.Raw(b"[" + b"[" * 100_000 + b"]" * 100_000 + b"]"), np.array([1]), 0.0)
     assert taker.frame.rejected_count >= 2
 
@@ -134,7 +207,7 @@ def test_deep_json_ends_nothing(records):
 def test_numbers_that_python_writes():
     """NaN and Infinity are no JSON, but Python servers send them."""
     taker = intake(where={"type": "x"}, records=Records("rows"))
-    taker.messages([b'{"type":"x","rows":[{"a":NaN},{"a":Infinity},{"a":1.5}]}'])
+    taker.messages([b'{"type":"x","rows":[{"a":NaN},{"a":Infinity},{"a":1.5}]}'], 0)
     assert len(taker.frame) == 3
     assert taker.frame.df["a"].isna().sum() == 1
 
@@ -142,7 +215,7 @@ def test_numbers_that_python_writes():
 def test_a_message_without_rows_is_rejected():
     """With the sentence of `Records`."""
     taker = intake(records=Records("data"))
-    taker.messages([b'{"data":{"a":1}}', b'{"dat":1}'])
+    taker.messages([b'{"data":{"a":1}}', b'{"dat":1}'], 0)
     assert len(taker.frame) == 1
     assert "there is no 'data'" in taker.frame.rejected["reason"].iloc[0]
 
