@@ -185,16 +185,19 @@ class LiveFrame:
             self._intake.rejected.add(Misfit(reason), row, offset)
         self._notify()
 
-    def mark_gap(self, before: int) -> None:
-        """Note that rows are missing before the next one that comes.
+    def mark_gap(self, before: int, after: int | None = None) -> None:
+        """Note that rows are missing.
 
         Parameters
         ----------
         before
-            How many rows had come when that was found. Those that came since stand for the missing ones.
+            How many rows had come before them.
+        after
+            The number of the first row after them; the next one that comes when None. Rows in between stand
+            for the missing ones.
         """
         if before:
-            self._gaps.append((before - 1, self.total))
+            self._gaps.append((before - 1, self.total if after is None else after))
 
     @property
     def gaps(self) -> list[tuple[int, int]]:
