@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import bqplot
 import numpy as np
@@ -11,12 +11,12 @@ import numpy.typing as npt
 from rtwidgets.checks import is_count
 from rtwidgets.errors import UsageError
 from rtwidgets.frames import LiveFrame
-from rtwidgets.frames.book import Book
+from rtwidgets.frames.book import BookOfRows
 from rtwidgets.widgets.feeder import Operation
 from rtwidgets.widgets.plot import Plot, check_numbers, check_options
 from rtwidgets.widgets.theme import COLOURS, FALL, RISE
 
-__all__ = ["Depth", "Histogram", "LatestBars"]
+__all__ = ["Depth", "Histogram", "LatestBars", "Levels"]
 
 KEYS = 50
 """Bars by key at the most."""
@@ -165,13 +165,26 @@ class Histogram(_Shape):
         return values[kept]
 
 
+class Levels(Protocol):
+    """What has the best prices of an order book."""
+
+    def check(self) -> None:
+        """Raise SchemaError when there is no book to tell of."""
+
+    def top(self, levels: int) -> tuple[Floats, Floats]:
+        """Return the best bids and asks, float64 of shape (n, 2): price and size, the best price first."""
+
+
 class Depth(_Shape):
     """An order book's depth: the sizes wanted and offered, summed from the middle outwards.
 
     Parameters
     ----------
     frame
-        Rows of changes: side, price and the size that is now at that price (0 takes the price away).
+        Rows of changes: side, price and the size that is now at that price (0 takes the price away). Any
+        rows that come when the book has changed, if there is a `book`.
+    book
+        Has the book; None makes it of the rows.
     key
         Which of the frame's keys; None takes all rows for one book.
     levels
@@ -191,6 +204,7 @@ class Depth(_Shape):
         self,
         frame: LiveFrame,
         *,
+        book: Levels | None = None,
         key: str | None = None,
         levels: int = 50,
         side: str = "side",
@@ -198,7 +212,7 @@ class Depth(_Shape):
         size: str = "size",
         title: str = "",
     ) -> None:
-        self._book = Book(frame, key=key, side=side, price=price, size=size)
+        self._book = book or BookOfRows(frame, key=key, side=side, price=price, size=size)
         self._levels = levels
         if frame.total:
             self._book.check()
