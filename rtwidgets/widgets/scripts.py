@@ -9,6 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 
 __all__ = [
+    "ALERTS",
+    "ALERTS_STYLE",
     "AUCTION",
     "BOARD",
     "CHART",
@@ -31,6 +33,8 @@ def _text(*names: str) -> str:
     return "\n".join((_FOLDER / name).read_text(encoding="utf-8") for name in names)
 
 
+ALERTS = _text("links.js", "alerts.js")
+ALERTS_STYLE = _text("alerts.css")
 AUCTION = _text("kernel.js", "links.js", "play.js", "auction.js")
 BOARD = _text("kernel.js", "links.js", "play.js", "board.js")
 CHART = _text("kernel.js", "ring.js", "series.js", "ticks.js", "feed.js", "view.js")
