@@ -18,10 +18,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from rtwidgets.alerts import Alert
+    from rtwidgets.books import BookStream
     from rtwidgets.contests import Game, Match
     from rtwidgets.documents import Document
     from rtwidgets.errors import RtError
     from rtwidgets.frames import LiveFrame
+    from rtwidgets.joins import Asof, asof
+    from rtwidgets.kinds import Feed
     from rtwidgets.lots import Auction
     from rtwidgets.notebook.face import (
         auction,
@@ -29,12 +33,17 @@ if TYPE_CHECKING:
         connect,
         dashboard,
         document,
+        feed,
+        feeds,
         game,
         health,
         login,
         match,
+        recorded,
+        replay,
         serve,
         service,
+        sleep,
         status,
         stop,
     )
@@ -46,9 +55,13 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Alert",
+    "Asof",
     "Auction",
+    "BookStream",
     "Chat",
     "Document",
+    "Feed",
     "Game",
     "LiveFrame",
     "Match",
@@ -56,25 +69,35 @@ __all__ = [
     "RunningServer",
     "Status",
     "Stream",
+    "asof",
     "auction",
     "chat",
     "connect",
     "dashboard",
     "document",
+    "feed",
+    "feeds",
     "game",
     "health",
     "login",
     "match",
+    "recorded",
+    "replay",
     "serve",
     "service",
+    "sleep",
     "status",
     "stop",
 ]
 
 _HOMES = {
+    "Alert": "rtwidgets.alerts",
+    "Asof": "rtwidgets.joins",
     "Auction": "rtwidgets.lots",
+    "BookStream": "rtwidgets.books",
     "Chat": "rtwidgets.rooms",
     "Document": "rtwidgets.documents",
+    "Feed": "rtwidgets.kinds",
     "Game": "rtwidgets.contests",
     "LiveFrame": "rtwidgets.frames",
     "Match": "rtwidgets.contests",
@@ -82,6 +105,7 @@ _HOMES = {
     "RunningServer": "rtwidgets.notebook.servers",
     "Status": "rtwidgets.widgets",
     "Stream": "rtwidgets.stream",
+    "asof": "rtwidgets.joins",
 } | dict.fromkeys(
     [
         "auction",
@@ -89,12 +113,17 @@ _HOMES = {
         "connect",
         "dashboard",
         "document",
+        "feed",
+        "feeds",
         "game",
         "health",
         "login",
         "match",
+        "recorded",
+        "replay",
         "serve",
         "service",
+        "sleep",
         "status",
         "stop",
     ],

@@ -7,45 +7,50 @@ the background loop.
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
+from rtwidgets.alerts import Alert, Receiving
 from rtwidgets.checks import is_count
 from rtwidgets.client import Change, Missing, Source, State
 from rtwidgets.client.presence import PresenceEvent
 from rtwidgets.errors import Closed, ConnectError, UsageError, WaitTimeout
 from rtwidgets.frames import Bars, LiveFrame
 from rtwidgets.loop import Bell, lease, peek_errors, report
-from rtwidgets.widgets import Candles, Chart, Depth, Histogram, LatestBars, Line, Plot, Table
+from rtwidgets.pictures import Pictures
+from rtwidgets.recorder import StreamRecorder
+from rtwidgets.widgets import Line
 
 __all__ = ["Stream"]
 
-P = TypeVar("P", bound=Plot | Table)
 
-
-class Stream:
+class Stream(Pictures):
     """A live stream: rows that come, kept as typed columns.
 
     Made by `rtwidgets.connect`. `df` is a snapshot that does not change; ask again for a newer one.
     """
 
     def __init__(self, name: str, source: Source) -> None:
+        super().__init__()
         self.name = name
         self._source = source
         self._lease = lease()
         self._stopped = False
+        self._recorder: StreamRecorder | None = None
+        self._alerts: dict[str, Alert] = {}
         self._why = ""
         self._states: list[Change] | None = None  # once stopped: the link may go on for others
         self._stopping = threading.Lock()
-        self._charts: dict[tuple[object, ...], Plot | Table] = {}
         self._bell = Bell()
         self._unsubscribe = self.frame.on_change(self._bell.ring)
         source.presence.changed = self._bell.ring
-        self._lease.call(source.link.ended.add_done_callback, self._ended)
+        self._lease.call(self._watch, source.link.ended)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"
@@ -117,6 +122,7 @@ class Stream:
         """
         if not is_count(rows, least=0):
             raise UsageError(f"wait(rows={rows!r}): give a number of rows")
+        self._source.advance(lambda: self.frame.total >= rows)
         if self.frame.total >= rows:
             return self.df
         if self._stopped:
@@ -143,6 +149,32 @@ class Stream:
     def ohlc(self, every: str = "1s", *, price: str = "price", size: str | None = None) -> Bars:
         """Live bars of this stream's rows; see `Bars`."""
         return Bars(self.frame, every, price=price, size=size)
+
+    def when(
+        self,
+        condition: str,
+        call: Callable[[dict[str, Any]], object] | None = None,
+        *,
+        by: str | None = None,
+        every: str | dt.timedelta | None = None,
+        history: bool = False,
+        publish: Receiving | None = None,
+        name: str | None = None,
+    ) -> Alert:
+        """Find the rows with which a condition comes true, and call a function for each.
+
+        ``prices.when("price > 150", print, every="1min")``. The parameters, and what is raised, are those of
+        `rtwidgets.alerts.Alert`. An alert takes the place of one of the same name; it stops with the stream.
+        """
+        if self._stopped:
+            raise Closed(f"{self.name} was stopped: there is nothing more to wait for")
+        alert = Alert(
+            self._source, condition, call, by=by, every=every, history=history, publish=publish, name=name
+        )
+        if (before := self._alerts.pop(alert.name, None)) is not None:
+            before.stop()
+        self._alerts[alert.name] = alert
+        return alert
 
     # Who is there
 
@@ -187,7 +219,41 @@ class Stream:
         """
         self._lease.run(self._source.send(data))
 
+    def record(self, path: str | Path) -> StreamRecorder:
+        """Write every message that comes from now on to a file, as it came; `rtwidgets.replay` reads it.
+
+        Parameters
+        ----------
+        path
+            Of a ``.rtlog`` file. One that exists is continued.
+
+        Returns
+        -------
+        StreamRecorder
+            Ends it with ``.stop()``, or at the end of a ``with`` block. It ends with the stream, too.
+
+        Raises
+        ------
+        UsageError
+            When it is being recorded already, has no messages of its own, or the file is something else.
+        Closed
+            When the stream was stopped.
+        """
+        if self._stopped:
+            raise Closed(f"{self.name} was stopped: there is nothing more to record")
+        if self._recorder is not None and not self._recorder.stopped:
+            raise UsageError(
+                f"{self.name} is being recorded to {self._recorder.path} already: stop that first"
+            )
+        self._recorder = StreamRecorder(self._source, path)
+        return self._recorder
+
     # State
+
+    @property
+    def origin(self) -> str:
+        """Where the rows come from: ``"live"``, or which recording it is and when that was made."""
+        return self._source.origin
 
     @property
     def state(self) -> State:
@@ -216,6 +282,9 @@ class Stream:
         """Return what to show of it in the status."""
         frame = self.frame
         detail = f"rows: {frame.total:,} · kept: {len(frame):,}"
+        if self._recorder is not None and not self._recorder.stopped:
+            detail += f" · recorded messages: {self._recorder.messages:,}"
+        detail += "".join(f" · alert {name}: {alert.count:,}" for name, alert in self._alerts.items())
         detail += "".join(f" · {doubt}" for doubt in [*self._doubts(), *self._connection()])
         return Line("stream", self.name, self.state.value, detail)
 
@@ -243,88 +312,23 @@ class Stream:
             self._stopped = True
             self._why = f": {why}" if why else ""
         try:
-            for chart in self._charts.values():
-                chart.stop()
+            if self._recorder is not None:
+                self._recorder.stop()
+            for part in (*self._charts.values(), *self._alerts.values()):
+                part.stop()
             self._lease.run(self._source.close(), timeout=5.0)
         finally:
             self._unsubscribe()
             self._bell.ring()
             self._lease.release()
 
-    # Widgets
-
-    def chart(
-        self, column: str, *, by: str | None = None, window: float | None = 60.0, relative: bool = False
-    ) -> Chart:
-        """Draw a column as live lines. Asking again for the same chart returns the same one.
-
-        Parameters
-        ----------
-        column
-            A column of numbers.
-        by
-            A column whose values each get a line; the stream's key when None.
-        window
-            Seconds of time that the chart shows; None for all the frame keeps.
-        relative
-            Draw the change in percent since the left edge, so that lines of very different size compare.
-
-        Raises
-        ------
-        SchemaError
-            When there is no such column, or it holds no numbers.
-        """
-        return self._made(Chart, column, by=by, window=window, relative=relative, title=self.name)
-
-    def candles(self, every: str = "1s", *, price: str = "price", key: str | None = None) -> Candles:
-        """Draw candlesticks of one key; see `rtwidgets.widgets.Candles`. Raises as `chart` does."""
-        return self._made(Candles, every, price=price, key=key, title=self.name)
-
-    def bars(self, column: str) -> LatestBars:
-        """Draw a bar for the latest value of each key; see `rtwidgets.widgets.LatestBars`."""
-        return self._made(LatestBars, column, title=self.name)
-
-    def histogram(self, column: str, *, bins: int = 40, window: float | None = None) -> Histogram:
-        """Draw how a column's values are distributed; see `rtwidgets.widgets.Histogram`."""
-        return self._made(Histogram, column, bins=bins, window=window, title=self.name)
-
-    def depth(self, *, key: str | None = None, levels: int = 50) -> Depth:
-        """Draw the depth of an order book whose changes are the rows; see `rtwidgets.widgets.Depth`."""
-        return self._made(Depth, key=key, levels=levels, title=self.name)
-
-    def table(
-        self, columns: Sequence[str] | None = None, latest: bool | None = None, max_rows: int = 1_000
-    ) -> Table:
-        """Show the rows as a live table. Asking again for the same table returns the same one.
-
-        Parameters
-        ----------
-        columns
-            Names of columns; None for all but the offset.
-        latest
-            True shows the last row of each key; False shows the newest rows, newest first; None the former if
-            the stream has a key.
-        max_rows
-            Rows to show at the most.
-
-        Raises
-        ------
-        SchemaError
-            When there is no such column, or no key to show the latest rows of.
-        """
-        names = columns if columns is None or isinstance(columns, str) else tuple(columns)
-        return self._made(Table, names, latest=latest, max_rows=max_rows, title=self.name)
-
-    def _made(self, kind: type[P], *arguments: Any, **options: Any) -> P:
-        """Return the widget of a kind that was made with these arguments before, or a new one."""
-        asked = (kind, arguments, tuple(sorted(options.items())))
-        chart = self._charts.get(asked)
-        if chart is None or chart.closed or chart.failed:
-            chart = self._charts[asked] = kind(self.frame, *arguments, **options)
-        assert isinstance(chart, kind)
-        return chart
-
     # Waiting
+
+    def _watch(self, link: asyncio.Future[ConnectError | None]) -> None:
+        if link.done():  # of a loop, perhaps, that has ended since then
+            self._ended(link)
+        else:
+            link.add_done_callback(self._ended)
 
     def _ended(self, link: asyncio.Future[ConnectError | None]) -> None:
         """Wake who waits; a connection that is lost for good is nothing to be silent about."""
@@ -334,6 +338,7 @@ class Stream:
 
     async def _changed(self, reached: Callable[[], bool]) -> None:
         """Wait until something is reached or the stream has ended."""
+        self._source.advance(lambda: reached() or self.state is State.CLOSED)
         await self._bell.wait(lambda: reached() or self.state is State.CLOSED)
 
     async def _arrived(self, rows: int, timeout: float | None) -> pd.DataFrame:

@@ -9,11 +9,17 @@ import rtwidgets
 # Names that are meant for others. A change here is a change of the interface.
 EXPORTS = {
     "rtwidgets.client": {
-        "AskForToken", "Change", "ChannelSource", "Foreign", "ForeignSource", "Intake", "Link", "Missing",
-        "Multiplex", "Reader", "Records", "Source", "State", "Subscription", "pinned", "trusting",
+        "AskForToken", "Change", "ChannelReader", "ChannelSource", "Foreign", "ForeignSource", "Intake",
+        "Link", "Missing", "Multiplex", "Reader", "Records", "Source", "State", "Subscription", "Taking",
+        "pinned", "trusting",
     },
+    "rtwidgets.client.feeds": {"BUILT_IN", "MessageKind", "Preset"},
     "rtwidgets.engines": {"Engine", "Log", "MemoryEngine", "Run", "SqliteEngine", "open_engine"},
     "rtwidgets.frames": {"Bars", "Book", "LiveFrame", "Rows", "Schema"},
+    "rtwidgets.recording": {
+        "Batch", "Info", "Kind", "Recording", "Writer", "hidden", "hidden_message", "write_capture",
+        "write_jsonl", "write_rtlog",
+    },
     "rtwidgets.server": {"Channel", "Fields", "Hub", "Peer", "Server", "Service", "Statistics"},
     "rtwidgets.services": {
         "BUILT_IN", "Accounts", "Auctions", "Chat", "Documents", "Echo", "Games", "Inventory", "Orders",

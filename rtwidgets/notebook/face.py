@@ -11,12 +11,17 @@ __all__ = [
     "connect",
     "dashboard",
     "document",
+    "feed",
+    "feeds",
     "game",
     "health",
     "login",
     "match",
+    "recorded",
+    "replay",
     "serve",
     "service",
+    "sleep",
     "status",
     "stop",
 ]
@@ -31,3 +36,8 @@ dashboard = running.dashboard
 login = running.streams.login
 health = running.health
 stop = running.stop
+feeds = running.feeds
+feed = running.feeds.define
+recorded = running.recorded.open
+replay = running.replays.replay
+sleep = running.outside.sleep

@@ -84,6 +84,12 @@ class Places:
 
         return trust
 
+    def ours(self, url: str) -> bool:
+        """Whether a server of this kernel answers at a URL."""
+        parts = urlsplit(url)
+        origin = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+        return any(server.url == origin for server in self._servers.alive())
+
     def multiplex(self, place: Place, *, shared: bool) -> Multiplex:
         """Return a connection on which nobody follows the channel yet; runs on the background loop."""
         kept = self._shared.setdefault(place._replace(channel=""), [])

@@ -10,9 +10,16 @@ import ipywidgets
 
 from rtwidgets.checks import is_count
 from rtwidgets.errors import BackgroundErrors, Closed, UsageError, WaitTimeout
+from rtwidgets.kinds import Feed
 from rtwidgets.loop import report, take_errors
 from rtwidgets.notebook.documents import Documents
+from rtwidgets.notebook.feeds import Feeds
+from rtwidgets.notebook.opener import FeedOpener
+from rtwidgets.notebook.outside import Outside
 from rtwidgets.notebook.places import Places
+from rtwidgets.notebook.recorded import Recorded
+from rtwidgets.notebook.registry import Registry
+from rtwidgets.notebook.replays import Replays
 from rtwidgets.notebook.servers import Servers
 from rtwidgets.notebook.streams import Streams
 from rtwidgets.stream import Stream
@@ -31,8 +38,14 @@ class Running:
     def __init__(self) -> None:
         self.servers = Servers()
         places = Places(self.servers)
-        self.streams = Streams(places)
+        self._places = places
+        self._registry = Registry()
+        self.outside = Outside()
+        self.streams = Streams(places, self._registry, self.outside)
+        self.feeds = Feeds(FeedOpener(self._registry, self.outside, places))
+        self.replays = Replays(self._registry, self.feeds)
         self.documents = Documents(places)
+        self.recorded = Recorded()
         self._lock = threading.Lock()
         self._widgets: list[Status | Dashboard] = []
 
@@ -61,7 +74,7 @@ class Running:
         """
         if not is_count(columns):
             raise UsageError(f"columns={columns!r}: give a number of widgets that stand side by side")
-        shown = tuple(_widget(part) for part in parts or self.streams.streams)
+        shown = tuple(_widget(part) for part in parts or self._streams())
         with self._lock:
             for widget in self._widgets:
                 if isinstance(widget, Dashboard) and widget.parts == shown:
@@ -73,8 +86,13 @@ class Running:
     def describe(self) -> list[Line]:
         """Return a line for each thing that runs."""
         servers = [server.describe() for server in self.servers.alive()]
-        streams = [stream.describe() for stream in self.streams.streams]
+        streams = [handle.describe() for handle in self._registry.handles]
         return servers + streams + [document.describe() for document in self.documents.documents]
+
+    def _streams(self) -> list[Stream]:
+        """Return all streams, those of feeds too."""
+        feeds = [handle for handle in self._registry.handles if isinstance(handle, Feed)]
+        return [*self.streams.streams, *(stream for feed in feeds for stream in feed.streams)]
 
     def health(self) -> str:
         """Return ``"healthy"`` if nothing went wrong in the background since the last call.
@@ -96,7 +114,14 @@ class Running:
         """
         with self._lock:
             widgets, self._widgets = self._widgets, []
-        for thing in [*self.documents.forget(), *self.streams.forget(), *self.servers.forget(), *widgets]:
+        self._places.forget()
+        for thing in [
+            *self.documents.forget(),
+            *self._registry.forget(),
+            *self.recorded.forget(),
+            *self.servers.forget(),
+            *widgets,
+        ]:
             try:
                 thing.stop()
             except Exception as error:  # noqa: BLE001 - the others have to be stopped all the same

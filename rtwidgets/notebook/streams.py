@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar
-from urllib.parse import urlsplit
+from pathlib import Path
+from typing import Any, TypeVar, overload
 
 from rtwidgets.client import (
     AskForToken,
     ChannelSource,
-    Foreign,
-    ForeignSource,
     Intake,
     Multiplex,
-    Records,
     Source,
-    State,
     Subscription,
 )
 from rtwidgets.client.accounts import Login
 from rtwidgets.client.room import RoomSource
 from rtwidgets.errors import UsageError
 from rtwidgets.frames import LiveFrame
-from rtwidgets.loop import lease
+from rtwidgets.kinds import Feed
 from rtwidgets.messages import MAX_USER, Subscribed
+from rtwidgets.notebook.outside import Asked, Outside, called
 from rtwidgets.notebook.places import Place, Places
+from rtwidgets.notebook.registry import Registry, Wanted
+from rtwidgets.notebook.rows import Rows
 from rtwidgets.notebook.servers import RunningServer
 from rtwidgets.play import Play
 from rtwidgets.rooms import Chat
@@ -36,28 +34,6 @@ __all__ = ["Streams"]
 P = TypeVar("P", bound=Play)
 
 
-class _Wanted(NamedTuple):
-    """A stream that is asked for.
-
-    Attributes
-    ----------
-    key
-        What is followed, or the name that the user gave it: a stream with the same key is replaced.
-    name
-        What it is called.
-    arguments
-        What tells it from another one of the same key.
-    """
-
-    kind: type[Stream]
-    key: object
-    name: str
-    arguments: tuple[object, ...]
-
-    def __repr__(self) -> str:
-        return f"_Wanted({self.name!r})"  # tokens and headers may not get into a log
-
-
 class Streams:
     """The streams of this kernel.
 
@@ -65,20 +41,29 @@ class Streams:
     ----------
     places
         Where channels are found.
+    registry
+        Knows what runs.
+    outside
+        Opens URLs.
     """
 
-    def __init__(self, places: Places) -> None:
+    def __init__(self, places: Places, registry: Registry, outside: Outside) -> None:
         self._places = places
-        self._lock = threading.RLock()
-        self._streams: dict[object, tuple[Stream, tuple[object, ...]]] = {}
+        self._registry = registry
+        self._outside = outside
 
     @property
     def streams(self) -> list[Stream]:
         """Those that were opened and not forgotten."""
-        with self._lock:
-            return [stream for stream, _ in self._streams.values()]
+        return [handle for handle in self._registry.handles if isinstance(handle, Stream)]
 
-    def connect(
+    @overload
+    def connect(self, channel: str, *, by: None = None, **options: Any) -> Stream: ...
+
+    @overload
+    def connect(self, channel: str, *, by: str, **options: Any) -> Feed: ...
+
+    def connect(  # type: ignore[misc]  # the overloads do not repeat every argument
         self,
         channel: str,
         *,
@@ -96,12 +81,15 @@ class Streams:
         where: Mapping[str, Any] | None = None,
         records: str | None = None,
         columns: Sequence[str] | None = None,
+        beside: Mapping[str, str] | None = None,
+        by: str | None = None,
         # How much
         history: bool = True,
         max_rows: int | None = 100_000,
         max_age: float | None = None,
         name: str | None = None,
-    ) -> Stream:
+        fallback: str | Path | None = None,
+    ) -> Stream | Feed:
         """Open a stream and return it once the connection stands.
 
         Asking again for a stream that runs, with the same arguments, returns that stream; with others it
@@ -138,6 +126,11 @@ class Streams:
             entries are rows.
         columns
             Names of the elements, where rows are lists.
+        beside
+            Further columns, of values elsewhere in the message, by their paths: ``{"pair": "-1"}``.
+        by
+            For a URL that sends messages of several kinds: the path to what tells them apart, such as
+            ``"type"``. What is returned is a `Feed` then, which has a stream of each kind.
         subscribe
             For a URL: what to send on connecting, as text or as anything that JSON can hold; a list for
             several messages.
@@ -150,6 +143,9 @@ class Streams:
         name
             What the stream is called in status and charts; the channel, or the URL without its scheme, when
             None.
+        fallback
+            For a URL: the path of a recording that is played where nobody answers. `Stream.origin` tells
+            which of both it is.
 
         Raises
         ------
@@ -166,29 +162,17 @@ class Streams:
             raise UsageError(
                 f"connect({channel!r}): give a channel's name as text, or a URL 'ws://host:port/path'"
             )
-        if where is not None and not isinstance(where, Mapping):
-            raise UsageError(f'where={where!r}: write fields and their values, as in {{"type": "match"}}')
-        rows = Records(records, columns=columns, key=key)
-        key = key or ("key" if rows.entries else None)
-
-        def intake(key: str | None, time: str | None) -> Intake:
-            frame = LiveFrame(max_rows, max_age, key=key, time=time, schema=schema)
-            return Intake(frame, where=where, records=rows)
-
-        arguments = (
-            key,
-            time,
-            schema,
-            where,
-            records,
-            columns,
-            user,
-            subscribe,
-            headers,
-            history,
-            max_rows,
-            max_age,
-            ca,
+        rows = Rows(
+            key=key,
+            time=time,
+            schema=schema,
+            where=where,
+            records=records,
+            columns=columns,
+            beside=beside,
+            by=by,
+            max_rows=max_rows,
+            max_age=max_age,
         )
         if channel.startswith(("ws://", "wss://")):
             context = self._places.trust(channel, ca)
@@ -197,30 +181,29 @@ class Streams:
                     "server=, token= and user= go with a channel's name; "
                     "put what a foreign server wants into its URL or into headers="
                 )
-            parts = urlsplit(channel)
-            called = name or parts.netloc.rpartition("@")[2] + parts.path.rstrip("/")
-            wanted = _Wanted(Stream, name or channel, called, (channel, *arguments))
-            made = intake(key, time)
-
-            async def open_foreign() -> Source:
-                foreign = Foreign(channel, made, subscribe=subscribe, headers=headers, trust=context)
-                await foreign.opened()
-                return ForeignSource(foreign, made)
-
-            return self._open(wanted, open_foreign)
-        if subscribe is not None or headers is not None:
-            raise UsageError("subscribe= and headers= go with a URL; a channel of ours needs neither")
-
-        def make(answer: Subscribed) -> Intake:
-            return intake(key or answer.key, time or answer.time)
-
-        intake(key, time)  # so that what does not hold together is an error here and not in the background
+            asked = Asked(
+                url=channel,
+                subscribe=subscribe,
+                headers=headers,
+                trust=context,
+                about={"arguments": rows.about()},
+                ours=self._places.ours(channel),
+            )
+            made, kind = rows.taking(), Stream if by is None else Feed
+            arguments = (channel, subscribe, headers, ca, fallback, rows)
+            outside: Wanted[Stream | Feed] = Wanted(kind, name or channel, name or called(channel), arguments)
+            return self._registry.open(outside, lambda: self._outside.open(asked, made, fallback=fallback))
+        if any(given is not None for given in (subscribe, headers, by, fallback)):
+            raise UsageError(
+                "subscribe=, headers=, by= and fallback= go with a URL; a channel of ours needs none of them"
+            )
         place = self._places.place(channel, server, token, ca)
         if user is not None:
             _check_user(user)
-        called = name or channel
-        wanted = _Wanted(Stream, name or (channel, place.url, user), called, (*place, *arguments))
-        return self._open(wanted, lambda: self._follow(place, make, history=history, user=user))
+        wanted = Wanted(
+            Stream, name or (channel, place.url, user), name or channel, (*place, user, history, rows)
+        )
+        return self._registry.open(wanted, lambda: self._follow(place, rows, history=history, user=user))
 
     def chat(
         self,
@@ -256,11 +239,9 @@ class Streams:
             return Intake(LiveFrame(max_rows, key="user", time="time", schema=schema))
 
         place = self._places.place(f"chat/{room}", server, token, ca)
-        called = f"chat/{room} as {name}"
-        wanted = _Wanted(Chat, (place.channel, place.url, called), called, (*place, max_rows))
-        stream = self._open(wanted, lambda: self._enter(place, make, name))
-        assert isinstance(stream, Chat)
-        return stream
+        title = f"chat/{room} as {name}"
+        wanted = Wanted(Chat, (place.channel, place.url, title), title, (*place, max_rows))
+        return self._registry.open(wanted, lambda: self._enter(place, make, name))
 
     def play(
         self,
@@ -286,9 +267,8 @@ class Streams:
 
         place = self._places.place(f"{kind.service}/{called}", server, token, ca)
         title = f"{place.channel} as {name}"
-        stream = self._open(_Wanted(kind, (place.channel, place.url, title), title, (*place,)), take_part)
-        assert isinstance(stream, kind)
-        return stream
+        wanted = Wanted(kind, (place.channel, place.url, title), title, (*place,))
+        return self._registry.open(wanted, take_part)
 
     def login(
         self, *, user: str, password: str, server: str | RunningServer | None = None, ca: str | None = None
@@ -320,59 +300,13 @@ class Streams:
         url = self._places.url(server)
         return Login(url, user, password, trust=self._places.trust(url, ca))
 
-    def forget(self) -> list[Stream]:
-        """Forget every stream and return them; somebody has to stop them."""
-        with self._lock:
-            streams = self.streams
-            self._streams.clear()
-            self._places.forget()
-        return streams
+    async def _follow(self, place: Place, rows: Rows, *, history: bool, user: str | None) -> Source:
+        def make(answer: Subscribed) -> Intake:
+            return rows.intake(answer.key, answer.time)
 
-    def _open(self, wanted: _Wanted, make: Callable[[], Coroutine[Any, Any, Source]]) -> Stream:
-        """Return the stream that runs under a name with the same arguments, or a new one in its place."""
-        if (same := self._same(wanted)) is not None:
-            return same
-        opening = lease()
-        try:
-            stream = wanted.kind(wanted.name, opening.run(make()))
-        finally:
-            opening.release()
-        gone: list[Stream] = []
-        with self._lock:
-            same = self._same(wanted)  # another thread may have been faster
-            before: Stream | None = stream
-            if same is None:
-                before, _ = self._streams.pop(wanted.key, (None, ()))
-                gone = self._drop_gone(wanted.name)
-                self._streams[wanted.key] = (stream, wanted.arguments)
-        if before is not None:
-            before.stop("another one with other arguments took its place: give each a name= to keep both")
-        for other in gone:
-            other.stop("its server is gone, and another one has its channel")
-        return stream if same is None else same  # an empty one is false
-
-    def _drop_gone(self, name: str) -> list[Stream]:
-        """Forget and return the streams of a name that are not connected, so that the new one is the one."""
-        named = [key for key, (stream, _) in self._streams.items() if stream.name == name]
-        gone = [key for key in named if self._streams[key][0].state is not State.OPEN]
-        return [self._streams.pop(key)[0] for key in gone]
-
-    def _same(self, wanted: _Wanted) -> Stream | None:
-        with self._lock:
-            stream, arguments = self._streams.get(wanted.key, (None, ()))
-        running = stream is not None and stream.state is not State.CLOSED
-        return stream if running and arguments == wanted.arguments else None
-
-    async def _follow(
-        self,
-        place: Place,
-        make: Callable[[Subscribed], Intake],
-        *,
-        history: bool,
-        user: str | None,
-    ) -> Source:
         multiplex = self._places.multiplex(place, shared=user is None)
         source = ChannelSource(multiplex, Subscription(place.channel, history=history), make)
+        source.about = {"channel": place.channel, "arguments": rows.about()}
         await _begun(multiplex, multiplex.subscribe(source, user=user))
         return source
 

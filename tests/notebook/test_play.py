@@ -12,7 +12,9 @@ from rtwidgets.contests import Game, Match
 from rtwidgets.errors import Closed, Refused, UsageError
 from rtwidgets.loop import lease, take_errors
 from rtwidgets.lots import Auction
+from rtwidgets.notebook.outside import Outside
 from rtwidgets.notebook.places import Places
+from rtwidgets.notebook.registry import Registry
 from rtwidgets.notebook.servers import Servers
 from rtwidgets.notebook.streams import Streams
 from rtwidgets.server import Server
@@ -34,7 +36,8 @@ class Kernel:
         self.lease = lease()
         self.server = Server([Auctions, Games, Scores], jwt={"secret": "s" * 32})
         self.lease.run(self.server.start())
-        self.streams = Streams(Places(Servers()))
+        self.registry = Registry()
+        self.streams = Streams(Places(Servers()), self.registry, Outside())
 
     def play(self, kind, called, name, token=None):
         where = {"server": self.server.url, "token": token or self.server.token, "ca": None}
@@ -50,7 +53,7 @@ class Kernel:
         return self.play(Match, "final", name)
 
     def stop(self):
-        plays = self.streams.forget()
+        plays = self.registry.forget()
         for play in plays:
             play.stop()
         self.lease.run(self.server.stop())

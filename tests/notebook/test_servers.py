@@ -99,7 +99,7 @@ def test_another_token_takes_the_place_of_a_stream(rt):
     two = rt.streams.connect("prices", token=lambda: a_token("*:*"))
     assert (one.state, two.state) == (State.CLOSED, State.OPEN)
     assert rt.streams.streams == [two]
-    assert server.token not in repr(rt.streams._streams)
+    assert server.token not in repr(rt._registry._handles)
     assert server.token not in repr(rt.streams._places._shared)
 
 

@@ -1,0 +1,61 @@
+"""The recording of a stream that runs, as a user holds it. Floor 5, below the stream."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Self
+
+from rtwidgets.client import Source
+from rtwidgets.client.recorder import Recorder
+from rtwidgets.loop import lease
+from rtwidgets.recording import Writer
+
+__all__ = ["StreamRecorder"]
+
+
+class StreamRecorder:
+    """Writes what a stream's connection hears to a file, until it is stopped.
+
+    Made by `Stream.record`.
+    """
+
+    def __init__(self, source: Source, path: str | Path) -> None:
+        self.path = Path(path)
+        self.stopped = False
+        self._source = source
+        self._writer = Writer(path, source.about)
+        self._lease = lease()
+        try:
+            self._lease.run(self._tap(Recorder(self._writer)))
+        except BaseException:
+            self._writer.close()
+            self._lease.release()
+            raise
+
+    def __repr__(self) -> str:
+        return f"StreamRecorder({str(self.path)!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.stop()
+
+    @property
+    def messages(self) -> int:
+        """Messages that were received and written so far."""
+        return self._writer.messages
+
+    def stop(self) -> None:
+        """Write what is left and close the file; twice is harmless."""
+        if self.stopped:
+            return
+        self.stopped = True
+        try:
+            self._lease.run(self._tap(None))
+        finally:
+            self._lease.release()
+            self._writer.close()
+
+    async def _tap(self, recorder: Recorder | None) -> None:
+        self._source.tap = recorder
