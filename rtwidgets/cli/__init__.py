@@ -1,4 +1,4 @@
-"""The command line: ``rtwidgets serve``, ``tail``, ``token``, ``new``, ``demo``. Floor 7: may use every room.
+"""The command line: ``rtwidgets serve``, ``tail``, ``record`` and others. Floor 7: may use every room.
 
 The modules of the commands import what is heavy when they run, so that ``rtwidgets --help`` is quick.
 """
@@ -10,8 +10,12 @@ from typing import Any
 import click
 
 import rtwidgets
+from rtwidgets.cli.convert import convert
 from rtwidgets.cli.demo import demo
+from rtwidgets.cli.info import info
 from rtwidgets.cli.new import new
+from rtwidgets.cli.record import record
+from rtwidgets.cli.replay import replay
 from rtwidgets.cli.serve import serve
 from rtwidgets.cli.tail import tail
 from rtwidgets.cli.token import token
@@ -45,6 +49,8 @@ def main() -> None:
     rtwidgets serve                          every service, with a token
     rtwidgets serve prices --port 8080 --open
     rtwidgets tail ws://127.0.0.1:8080 --records 'items()' --key symbol
+    rtwidgets record wss://any.feed/ws morning.rtlog
+    rtwidgets replay morning.rtlog --speed 10
     rtwidgets token ada --scope '*:chat/*'   a signed token for somebody
     rtwidgets new service temperatures       a starter for a service of your own
     rtwidgets demo                           the quick start, as a picture and a page
@@ -53,6 +59,10 @@ def main() -> None:
 
 main.add_command(serve)
 main.add_command(tail)
+main.add_command(record)
+main.add_command(replay)
+main.add_command(info)
+main.add_command(convert)
 main.add_command(demo)
 main.add_command(token)
 main.add_command(new)
