@@ -117,6 +117,7 @@ if __name__ == "__main__":
         wrong = [
             *feeds((ROOT / "docs/feeds.md").read_text("utf-8")),
             *story("docs/documents.md"),
+            *story("docs/alerts.md"),
             *pages("README.md", "docs/index.md", "docs/accounts.md"),
         ]
     sys.exit("\n\n".join(wrong) or None)
