@@ -101,7 +101,7 @@ def asof(
     a: _Named,
     b: _Named,
     *,
-    by: str | None = None,
+    by: str | tuple[str, str] | None = None,
     columns: Sequence[str] | None = None,
     tolerance: str | dt.timedelta | None = None,
     suffix: str = "_b",
@@ -122,8 +122,8 @@ def asof(
         The stream whose columns come to these rows. Where it has no row whole numbers become float64 with
         NaN, and true and false the dtype "boolean".
     by
-        The column that has to be the same. None: the key of both; where `b` has no key, time alone decides.
-        Rows that have nothing there find nothing.
+        The column that has to be the same, or what it is called in `a` and in `b`. None: the key of each;
+        where `b` has no key, time alone decides. Rows that have nothing there find nothing.
     columns
         Columns of `b`; None takes all but `by`, and but the time where both call it the same. Its time is
         ``["bid", "time"]``, for instance, and is then called ``time_b``.
@@ -148,13 +148,16 @@ def asof(
 
     Examples
     --------
-    >>> joined = rt.asof(trades, quotes, by="symbol", tolerance="5s")
+    >>> joined = rt.asof(trades, quotes, by=("product_id", "symbol"), tolerance="5s")
     >>> joined.df.assign(spread=lambda rows: rows["ask"] - rows["bid"])
     >>> joined.chart("bid", by="symbol")
     """
     for which, stream in (("first", a), ("second", b)):
         if not isinstance(getattr(stream, "frame", None), LiveFrame):
             raise UsageError(f"asof joins two streams, and the {which} is {stream!r}: give rt.connect(...)")
+    names = [by, by] if by is None or isinstance(by, str) else list(by)
+    if len(names) != 2 or not all(name is None or isinstance(name, str) for name in names):
+        raise UsageError(f'by={by!r}: give a column that both have, or two, as in ("product_id", "symbol")')
     if columns is not None and (
         isinstance(columns, str) or not all(isinstance(name, str) for name in columns)
     ):
@@ -176,11 +179,12 @@ def asof(
     return Asof(f"{a.name} as of {b.name}", join, (a.frame, b.frame))
 
 
-def _key(a: LiveFrame, b: LiveFrame) -> str | None:
-    """Return the key of both."""
-    if b.key is not None and a.key != b.key:
+def _key(a: LiveFrame, b: LiveFrame) -> tuple[str, str] | None:
+    """Return the key of each; None where the second one has none."""
+    if b.key is None:
+        return None
+    if a.key is None:
         raise SchemaError(
-            f"the key of the first stream is {a.key!r} and that of the second {b.key!r}: "
-            "name a column that both have with by="
+            f"the first stream has no key, that of the second is {b.key!r}: name a column of each with by="
         )
-    return b.key
+    return a.key, b.key

@@ -58,7 +58,7 @@ def test_info_says_what_is_in_a_recording(tmp_path):
     )
     assert run("info", path).stdout.splitlines() == [
         str(path),
-        "  feed         wss://feed.example/ws",
+        "  url          wss://feed.example/ws",
         '  subscribe    {"op":"subscribe"}',
         '  arguments    {"key": "symbol"}',
         "  recorded     2023-11-14 22:13:20 to 2023-11-15 23:13:20 UTC, 90,000.0 s",

@@ -153,5 +153,9 @@ def test_what_cannot_be_joined(feeds):
         asof(trades, quotes, max_rows=0)
     with pytest.raises(UsageError, match="tolerance='soon' is no span of time"):
         asof(trades, quotes, tolerance="soon")
-    with pytest.raises(SchemaError, match="the first stream is 'symbol' and that of the second 'pair': name"):
-        asof(trades, Fed("pairs", LiveFrame(key="pair")))
+    with pytest.raises(
+        SchemaError, match="the first stream has no key, that of the second is 'symbol': name"
+    ):
+        asof(Fed("plain", LiveFrame()), quotes)
+    with pytest.raises(UsageError, match=r"by=\('a',\): give a column that both have, or two"):
+        asof(trades, quotes, by=("a",))

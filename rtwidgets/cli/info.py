@@ -52,7 +52,7 @@ def _lines(recording: Recording, found: Info) -> Iterator[tuple[str, str]]:
     """Yield what to show, but for messages."""
     about = recording.about
     if "url" in about:
-        yield "feed", str(about["url"])
+        yield "url", str(about["url"])
     for greeting in about.get("subscribe") or ():
         yield "subscribe", str(greeting)
     for name, value in about.items():

@@ -111,7 +111,8 @@ class AsofJoin:
     right
         Its columns come to these rows, and are missing where it has no row.
     by
-        The column of keys, which both have; None joins by time alone. Rows without a key find nothing.
+        The column of keys, or what it is called in each; None joins by time alone. Rows without a key find
+        nothing.
     columns
         Columns of `right`; None takes all but the keys, and but the time where both call it the same.
     tolerance
@@ -136,21 +137,22 @@ class AsofJoin:
         left: LiveFrame,
         right: LiveFrame,
         *,
-        by: str | None = None,
+        by: str | tuple[str, str] | None = None,
         columns: Sequence[str] | None = None,
         tolerance: int | None = None,
         suffix: str = "_b",
         lateness: int = 0,
         max_rows: int = 100_000,
     ) -> None:
-        self._by = by
+        by_left, by_right = (by, by) if by is None or isinstance(by, str) else by
+        self._by = by_right
         self._columns = columns
         self._tolerance = tolerance
         self._suffix = suffix
         self._lateness = lateness
         self._max_rows = max_rows
-        self._left = _Side(left, "first", by)  # rows that are not settled, as they came
-        self._right = _Side(right, "second", by, columns or ())  # rows in the order in which they count
+        self._left = _Side(left, "first", by_left)  # rows that are not settled, as they came
+        self._right = _Side(right, "second", by_right, columns or ())  # rows in the order in which they count
         self._settled = DerivedFrame(max_rows, key=left.key, time=left.time)
         self._newest = NAT
         self._called: dict[str, str] = {}

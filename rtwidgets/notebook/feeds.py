@@ -366,6 +366,7 @@ def _load(entry: EntryPoint) -> Preset:
 
 
 def _table(rows: Iterable[Sequence[str]], heading: Sequence[str] = ()) -> str:
-    head = "".join(f"<th>{each}</th>" for each in heading)
-    body = "".join("<tr>" + "".join(f"<td>{each}</td>" for each in row) + "</tr>" for row in rows)
+    left = 'style="text-align: left"'  # JupyterLab has tables of numbers in mind
+    head = "".join(f"<th {left}>{each}</th>" for each in heading)
+    body = "".join("<tr>" + "".join(f"<td {left}>{each}</td>" for each in row) + "</tr>" for row in rows)
     return f"<table>{f'<thead><tr>{head}</tr></thead>' if heading else ''}<tbody>{body}</tbody></table>"

@@ -1,8 +1,8 @@
 """Sources at URLs that are not ours: live, or what was recorded of them.
 
-The environment variables `REPLAY` and `RECORD` name a folder. With the first one no stream is live: each
-reads its recording in that folder, and time stands still unless somebody waits. With the second one each is
-live, and recorded there.
+The environment variables ``RTWIDGETS_REPLAY`` and ``RTWIDGETS_RECORD`` name a folder. With the first one no
+stream is live: each reads its recording in that folder, and time stands still unless somebody waits. With the
+second one each is live, and recorded there.
 """
 
 from __future__ import annotations
@@ -24,13 +24,10 @@ from rtwidgets.client.recorder import Recorder
 from rtwidgets.client.replay import ReplaySource
 from rtwidgets.errors import ConnectError, Unreachable, UsageError
 from rtwidgets.recording import Kind, Recording, Writer, hidden, hidden_message
-from rtwidgets.recording.places import shelf
+from rtwidgets.recording.places import RECORD, REPLAY, shelf
 from rtwidgets.recording.requests import difference, request_of
 
-__all__ = ["RECORD", "REPLAY", "Asked", "Outside", "called", "play"]
-
-REPLAY = "RTWIDGETS_REPLAY"
-RECORD = "RTWIDGETS_RECORD"
+__all__ = ["Asked", "Outside", "called", "play"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,9 +6,8 @@ import os
 import threading
 
 from rtwidgets.errors import ConnectError, UsageError
-from rtwidgets.notebook.outside import RECORD, REPLAY
 from rtwidgets.recording import Recording, hidden
-from rtwidgets.recording.places import shelf
+from rtwidgets.recording.places import RECORD, REPLAY, shelf
 from rtwidgets.testing.recording import BlockingRecordingProxy
 from rtwidgets.testing.replaying import BlockingReplayServer
 

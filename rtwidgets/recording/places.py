@@ -10,7 +10,13 @@ from urllib.parse import urlsplit
 from rtwidgets.checks import without_secrets
 from rtwidgets.errors import ConnectError
 
-__all__ = ["Shelf", "shelf"]
+__all__ = ["RECORD", "REPLAY", "Shelf", "shelf"]
+
+REPLAY = "RTWIDGETS_REPLAY"
+"""The environment variable that names the folder in which live feeds have their recordings."""
+RECORD = "RTWIDGETS_RECORD"
+"""That of the folder in which live feeds are recorded."""
+
 
 _LONGEST = 120  # characters of a slug
 _NAMED = 10  # recordings that an error lists

@@ -13,10 +13,9 @@ from pathlib import Path
 
 import pytest
 
-__all__ = ["RECORD", "REPLAY", "Folders", "environment"]
+from rtwidgets.recording.places import RECORD, REPLAY
 
-REPLAY = "RTWIDGETS_REPLAY"
-RECORD = "RTWIDGETS_RECORD"
+__all__ = ["Folders", "environment"]
 
 _LONGEST = 100  # characters of a folder's name
 

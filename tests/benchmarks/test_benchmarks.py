@@ -76,6 +76,18 @@ def test_recovery():
         assert all(way["rows_per_s"] > 0 for way in engine.values())
 
 
+def test_replay():
+    """All that comes is recorded, and each time is found in a file, whole or cut; that is checked there."""
+    pytest.importorskip("psutil")
+    found = run("replay", "--rounds=1", "--rows=2000", "--seek=2", "--memory=20")
+    assert list(found) == ["recording", "replay", "seek", "memory"]
+    assert list(found["recording"]) == ["runs", "single", "batches"]
+    assert all(each["recorded"] > 0 for each in found["recording"].values())
+    assert {"replay", "replay_runs", "read_json", "loop"} <= set(found["replay"])
+    assert list(found["seek"]) == ["fast", "fast_cut", "slow", "slow_cut"]
+    assert all(each["growth_mb"] < 50 for each in found["memory"].values())
+
+
 def test_connections():
     """All come back, with nothing lost, as is checked there, and none makes too many attempts."""
     pytest.importorskip("psutil")

@@ -285,3 +285,13 @@ def test_times_are_compared_to_the_nanosecond():
     a.extend([{"time": moment + pd.Timedelta(1, "ns"), "n": 1}])
     b.extend([{"time": moment + pd.Timedelta(n, "ns"), "n": n} for n in (0, 2)])
     assert AsofJoin(a, b).df["n_b"].tolist() == [0]
+
+
+def test_keys_may_be_called_differently():
+    """With a pair of names; the second one's key is no column of the join then."""
+    a, b = LiveFrame(key="product", time="time"), LiveFrame(key="symbol", time="time")
+    a.extend([{"product": "A", "time": START, "price": 1.0}, {"product": "B", "time": START, "price": 2.0}])
+    b.extend([quote(0, 10), quote(0, 20, "B")])
+    join = AsofJoin(a, b, by=("product", "symbol"))
+    assert bids(join) == [10, 20]
+    assert list(join.df) == ["product", "time", "price", "bid"]

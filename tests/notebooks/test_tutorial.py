@@ -17,7 +17,9 @@ from rtwidgets.widgets.theme import COLOURS
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 QUICKSTART = NOTEBOOKS[0]
 CHARTED = NOTEBOOKS[:5]  # those with a chart that moves by itself
-WITHOUT_SERVER = {"06-orders-and-inventory"}  # in the kernel: it starts processes
+REAL_FEED = NOTEBOOKS[8]
+WITHOUT_SERVER = {"06-orders-and-inventory", "08-a-real-feed"}  # in the kernel
+NO_NETWORK = {"https_proxy": "http://127.0.0.1:9"}  # where nobody listens: no feed can be reached
 
 PATIENCE = 60.0  # seconds within which what should happen has happened on a slow machine, too
 
@@ -84,12 +86,14 @@ def drawn(places):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("tutorial")
+    folder = tmp_path_factory.mktemp("tutorial")
+    (folder / "recordings").symlink_to(QUICKSTART.with_name("recordings"))
+    return folder
 
 
 @pytest.fixture(scope="module")
 def lab(folder):
-    with Lab(folder) as lab:
+    with Lab(folder, env=NO_NETWORK) as lab:
         yield lab
 
 
@@ -119,6 +123,7 @@ def opened(lab, folder, request):
 def test_there_is_a_tutorial():
     """The notebooks come in order, the quick start first."""
     assert [path.name for path in NOTEBOOKS][:2] == ["00-quickstart.ipynb", "01-your-own-service.ipynb"]
+    assert [path.name[:2] for path in NOTEBOOKS] == [f"{number:02}" for number in range(len(NOTEBOOKS))]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -162,11 +167,12 @@ def test_quickstart_has_its_tags():
 
 
 @pytest.mark.browser
+@pytest.mark.timeout(300)  # one of them runs pytest several times
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_all_cells_run(opened, path):
     """*Run All* goes through without an error, in the kernel and in the page."""
     page = opened(path)
-    page.run_all()
+    page.run_all(timeout=280)
     assert page.output_text(len(page) - 1) == "" or "stopped" in page.output_text(len(page) - 1)
     assert page.problems == []
 
@@ -208,6 +214,22 @@ def test_chart_moves_while_a_cell_sleeps(opened, tmp_path):
     page.execute("notebook:interrupt-kernel")
     wait_until(lambda: page._call("state")["done"], page)
     assert "KeyboardInterrupt" in page.output_text(sleeping)
+
+
+@pytest.mark.browser
+def test_a_feed_out_of_reach_is_replayed(opened, tmp_path):
+    """Without a network the recording plays, by the clock, and its charts show both products and the book."""
+    page, chart = opened(REAL_FEED), tagged(REAL_FEED, "chart")
+    for index in range(chart + 1):
+        page.run_cell(index)
+    cells = page._call("state")["cells"]
+    (origin,) = [n for n, cell in enumerate(cells) if cell["source"].endswith("feed.origin")]
+    assert "replay of ws-feed.exchange.coinbase.com.rtlog" in page.output_text(origin)
+    (depth,) = [n for n, cell in enumerate(cells) if cell["source"].startswith("book.depth(")]
+    for cell in (chart, depth):
+        assert watch(page, cell, tmp_path, most=1)
+    assert page.cell(chart).locator("button.rtw-key").count() == 2
+    assert page.problems == []
 
 
 @pytest.mark.browser
@@ -270,14 +292,14 @@ def pictures(page, cell, folder):
         yield path
 
 
-def watch(page, cell, folder, *, lines=2):
-    """Return the different pictures of a cell's lines: four, or fewer if they stood still for long."""
+def watch(page, cell, folder, *, lines=2, most=4):
+    """Return so many different pictures of a cell's lines, or fewer if they stood still for long."""
     began, seen = time.monotonic(), set()
     for path in pictures(page, cell, folder):
         places = line_pixels(path)
         if len(drawn(places)) >= lines:
             seen.add(frozenset(places.items()))
-        if len(seen) >= 4 or time.monotonic() - began > PATIENCE:
+        if len(seen) >= most or time.monotonic() - began > PATIENCE:
             return seen
         page.page.wait_for_timeout(100)
     return seen

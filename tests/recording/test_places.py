@@ -45,6 +45,15 @@ def test_what_is_found_is_what_was_written(tmp_path):
     assert len(set(paths)) == 4
 
 
+def test_a_process_may_read_what_it_wrote(tmp_path):
+    """Both begin with the first recording."""
+    here = Shelf(tmp_path)
+    paths = [here.path("ws://x") for _ in range(2)]
+    for path in paths:
+        path.touch()
+    assert [here.find("ws://x") for _ in range(2)] == paths
+
+
 def test_what_another_process_wrote_is_removed(tmp_path):
     """When it is recorded again: a reader would begin with the old connections."""
     (tmp_path / "x.rtlog").write_text("old")

@@ -11,8 +11,6 @@ from nbformat.v4 import new_code_cell, new_notebook, new_output
 from nbval.plugin import get_sanitize_patterns
 
 import rtwidgets.testing
-from rtwidgets.notebook import outside
-from rtwidgets.testing import folders
 from tests.feeding import feeding, rows
 
 pytest_plugins = ["pytester"]
@@ -266,11 +264,6 @@ def test_a_live_feed_is_recorded_and_replayed(run, pytester):
     result = run(*NBVAL, "--rt-replay=tapes")
     result.assert_outcomes(passed=4, failed=1)
     result.stdout.fnmatch_lines(["*ConnectError*the request is not the one*", '-*"to": "A"', '+*"to": "B"'])
-
-
-def test_the_variables_are_those_that_streams_read():
-    """By their names."""
-    assert (folders.REPLAY, folders.RECORD) == (outside.REPLAY, outside.RECORD)
 
 
 # What failed out of sight

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from rtwidgets.testing.folders import RECORD, REPLAY
+from rtwidgets.recording.places import RECORD, REPLAY
 
 __all__ = ["instead"]
 
