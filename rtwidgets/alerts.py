@@ -140,7 +140,8 @@ class Alert:
 
         The index counts them since the alert began.
         """
-        return self._fired.df
+        fired = self._fired.df
+        return fired if len(fired) else self._rows.df.iloc[:0]
 
     @property
     def frame(self) -> LiveFrame:

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Protocol
 
 import pandas as pd
@@ -13,9 +14,10 @@ import pandas as pd
 from rtwidgets.books import BookStream
 from rtwidgets.client import Source, State
 from rtwidgets.client.books import BookIntake
-from rtwidgets.client.kinds import Kinds, KindSource
+from rtwidgets.client.kinds import OTHER, Kinds, KindSource
 from rtwidgets.errors import ConnectError, UsageError
 from rtwidgets.loop import lease, report
+from rtwidgets.recorder import StreamRecorder
 from rtwidgets.stream import Stream
 from rtwidgets.widgets import Line
 
@@ -115,6 +117,10 @@ class Feed:
     def stopped(self) -> bool:
         """Whether `stop` was called."""
         return self._stopped
+
+    def record(self, path: str | Path) -> StreamRecorder:
+        """Write every message of every kind to a file; as `Stream.record`, for the whole connection."""
+        return self[next(iter(self), OTHER)].record(path)
 
     def send(self, data: object) -> None:
         """Send a message over the connection; raises as `Stream.send` does."""

@@ -7,8 +7,9 @@ from typing import Self
 
 from rtwidgets.client import Source
 from rtwidgets.client.recorder import Recorder
+from rtwidgets.errors import UsageError
 from rtwidgets.loop import lease
-from rtwidgets.recording import Writer
+from rtwidgets.recording import Recording, Writer
 
 __all__ = ["StreamRecorder"]
 
@@ -23,6 +24,7 @@ class StreamRecorder:
         self.path = Path(path)
         self.stopped = False
         self._source = source
+        _check(self.path, source)
         self._writer = Writer(path, source.about)
         self._lease = lease()
         try:
@@ -59,3 +61,14 @@ class StreamRecorder:
 
     async def _tap(self, recorder: Recorder | None) -> None:
         self._source.tap = recorder
+
+
+def _check(path: Path, source: Source) -> None:
+    """Raise a `UsageError` when a file is to be of another format, or has the recording of another feed."""
+    if path.suffix in (".csv", ".json", ".jsonl", ".parquet", ".txt"):
+        raise UsageError(f"{path}: record to a file .rtlog, and convert that with 'rtwidgets convert'")
+    if not path.exists() or "url" not in source.about:
+        return
+    recorded = Recording(path).about.get("url")
+    if recorded is not None and recorded != source.about["url"]:
+        raise UsageError(f"{path} is a recording of {recorded}: name another file for {source.about['url']}")

@@ -149,6 +149,14 @@ class ReplaySource:
         self._task = supervise(self._play(speed, loop), f"replay {name}")
 
     async def _play(self, speed: float, loop: bool) -> None:
+        try:
+            await self._keep_pace(speed, loop)
+        except Exception as error:
+            self.link.end(f"the recording cannot be played further: {error}")
+            raise  # and is reported
+        self.link.end()
+
+    async def _keep_pace(self, speed: float, loop: bool) -> None:
         clock = asyncio.get_running_loop().time
         while True:
             began = clock()
@@ -158,11 +166,10 @@ class ReplaySource:
                 now = self.link.first + round((clock() - began) * speed * 1e9)
                 self.link.play(BATCH, max(due, now))
             if not loop:
-                break
+                return
             self.link.rewind()
             if self.link.next is None:  # there is nothing in it
-                break
-        self.link.end()
+                return
 
     async def close(self) -> None:
         """Play no more."""

@@ -285,6 +285,8 @@ class Feeds:
             raise UsageError(
                 f"a kind cannot be called {taken[0]!r}: rt.feeds.{name}.{taken[0]} is something else"
             )
+        if isinstance(refusal, str):
+            raise UsageError(f"refusal={refusal!r}: give a list of paths")
         preset = Preset(
             name=name,
             title=title,

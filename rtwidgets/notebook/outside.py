@@ -93,7 +93,6 @@ class Outside:
         recorder = None
         if not asked.ours and (folder := os.environ.get(RECORD)):
             path = shelf(folder).path(asked.url)
-            path.unlink(missing_ok=True)
             recorder = Recorder(Writer(path, about))
         foreign = Foreign(
             asked.url,

@@ -40,6 +40,10 @@ class Rows:
             raise UsageError(
                 f'where={self.where!r}: write fields and their values, as in {{"type": "match"}}'
             )
+        if self.records is not None and not isinstance(self.records, str):
+            raise UsageError(f"records={self.records!r}: give a path as text, such as 'data.items'")
+        if isinstance(self.columns, str):
+            raise UsageError(f"columns={self.columns!r}: give a list of names")
         self.intake()  # so that what does not hold together is an error here and not in the background
 
     def intake(self, key: str | None = None, time: str | None = None) -> Intake:

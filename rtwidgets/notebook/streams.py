@@ -193,6 +193,8 @@ class Streams:
             arguments = (channel, subscribe, headers, ca, fallback, rows)
             outside: Wanted[Stream | Feed] = Wanted(kind, name or channel, name or called(channel), arguments)
             return self._registry.open(outside, lambda: self._outside.open(asked, made, fallback=fallback))
+        if "://" in channel:
+            raise UsageError(f"{channel!r} is not a WebSocket URL: write ws://host:port/path or wss://…")
         if any(given is not None for given in (subscribe, headers, by, fallback)):
             raise UsageError(
                 "subscribe=, headers=, by= and fallback= go with a URL; a channel of ours needs none of them"

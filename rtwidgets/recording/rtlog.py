@@ -268,8 +268,9 @@ class Rtlog:
         if len(before):
             readable = f"what was recorded until {self._time(before[-1], 'last')} can be read"
         if len(after):
-            time = int(self._index.headers[after[0]]["first"])
-            readable += f", and with start={time} what was recorded from {self._time(after[0], 'first')} on"
+            seconds = (int(self._index.headers[after[0]]["first"]) - (self.first or 0)) / 1e9
+            readable += f", and what was recorded from {self._time(after[0], 'first')} on"
+            readable += f" (rt.replay(…, start={seconds!r}))"
         return RtError(f"{self._path} is damaged at byte {place}: {why}; {readable}")
 
     def _time(self, number: int, field: str) -> str:

@@ -15,6 +15,7 @@ import itertools
 import json
 import math
 import re
+from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,10 +28,14 @@ from rtwidgets.checks import is_positive
 from rtwidgets.errors import RtError, UsageError
 from rtwidgets.loop import report
 from rtwidgets.recording import Batch, Kind, Recording, hidden_message
-from rtwidgets.testing.listening import Background, Listening, can_be_sent, fitting
+from rtwidgets.testing.listening import Background, Listening, can_be_sent, fitting, quiet
 
 __all__ = ["BlockingReplayServer", "ReplayProblem", "ReplayServer"]
 
+PATIENCE = 2.0
+"""Seconds that a client may take to say what was said in the recording, before the server goes on."""
+
+_Owed = tuple[tuple[int, int], Kind, bytes]  # connection and number of a message, what it was
 _SENT = (Kind.SENT_TEXT, Kind.SENT_BINARY)
 _CLOSED = re.compile(r"the server closed the connection \(code (\d+)(?:: (.*))?\)", re.DOTALL)
 _SHOWN = 40  # characters of a value in a sentence
@@ -73,7 +78,8 @@ class ReplayServer(Listening):
 
     The first client gets the first connection of the recording, the second one the second, and when there are
     no more each gets the last one. Where the client said something in the recording, the server waits for
-    its message and goes on after it. At the end it closes the connection as the feed did, or with code 1000.
+    its message and goes on after it, or after two seconds, since a client may want to read first. At the end
+    it closes the connection as the feed did, or with code 1000.
 
     Parameters
     ----------
@@ -148,6 +154,7 @@ class ReplayServer(Listening):
     async def _answer(self, connection: ServerConnection, client: int) -> tuple[int, str]:
         """Play a connection of the recording, once or over and over; return how it is to be closed."""
         heard, listens = 0, True
+        owed: deque[_Owed] = deque()
         while True:
             number, batches = await self._find(client)
             clock = _Clock(self._speed, connection)
@@ -160,7 +167,8 @@ class ReplayServer(Listening):
                 if batch.kind in _SENT:
                     for recorded in batch.messages if listens else ():
                         heard += 1
-                        await self._hear(connection, (number, heard), batch.kind, recorded)
+                        owed.append(((number, heard), batch.kind, recorded))
+                    await self._hear(connection, owed)
                     clock.set(batch.time)
                 elif batch.kind is Kind.OPENED:
                     clock.set(batch.time)
@@ -175,6 +183,7 @@ class ReplayServer(Listening):
                 break
             listens = False
         if listens:
+            await self._hear(connection, owed)
             await self._hear_nothing(connection, (number, heard + 1))
         return end
 
@@ -191,11 +200,18 @@ class ReplayServer(Listening):
             await asyncio.sleep(0)  # the other clients go on meanwhile
         return (1, batches) if not opened else await self._find(opened - 1)
 
-    async def _hear(
-        self, connection: ServerConnection, place: tuple[int, int], kind: Kind, recorded: bytes
-    ) -> None:
-        """Wait for a message of the client and compare it with the recorded one."""
-        message = await connection.recv()
+    async def _hear(self, connection: ServerConnection, owed: deque[_Owed]) -> None:
+        """Wait for what the client owes, and compare it; not for ever, since it may want to read first."""
+        while owed:
+            try:
+                async with asyncio.timeout(PATIENCE):
+                    message = await connection.recv()
+            except TimeoutError:
+                quiet.info("the client has not said what was recorded; going on")
+                return
+            self._compare(message, *owed.popleft())
+
+    def _compare(self, message: str | bytes, place: tuple[int, int], kind: Kind, recorded: bytes) -> None:
         sent = hidden_message(message.encode() if isinstance(message, str) else message)
         if isinstance(message, str) is not (kind is Kind.SENT_TEXT):
             difference = (

@@ -88,6 +88,33 @@ def test_kinds_of_any_feed():
         rt.connect("prices", by="symbol")
 
 
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"symbol": "["}, "is no regular expression"),
+        ({"refusal": "message"}, "give a list of paths"),
+    ],
+)
+def test_a_definition_that_does_not_hold_together(wrong, words):
+    """Is refused when it is made, not when it is used."""
+    with pytest.raises(UsageError, match=words):
+        rt.feed("talk", url="ws://talk.example/ws", by="type", kinds={"word": {}}, **wrong)
+
+
+@pytest.mark.parametrize(
+    ("url", "wrong", "words"),
+    [
+        ("http://feed.example", {"subscribe": "x"}, "is not a WebSocket URL"),
+        ("ws://feed.example", {"records": 1}, "give a path as text"),
+        ("ws://feed.example", {"columns": "price"}, "give a list of names"),
+    ],
+)
+def test_arguments_that_do_not_hold_together(url, wrong, words):
+    """Are refused before anybody connects."""
+    with pytest.raises(UsageError, match=words):
+        rt.connect(url, **wrong)
+
+
 def test_a_feed_is_kept_alive():
     """What it wants to hear now and then is sent again and again."""
     rt.feed(
@@ -122,7 +149,7 @@ def test_a_recording_of_a_feed_is_a_feed_again(tmp_path):
     """With its kinds, its books and its gaps; of one kind it is that stream."""
     with feeding(match(1, 100), SNAPSHOT, match(4, 101), greetings=2) as server:
         feed = rt.feeds.coinbase.open("BTC-USD", kinds=["trades", "book"], url=server.url)
-        with feed["trades"].record(tmp_path / "feed.rtlog"):
+        with feed.record(tmp_path / "feed.rtlog"):
             server.say(match(5, 102), SNAPSHOT, match(8, 103))
             feed["trades"].wait(rows=4)
         feed.stop()

@@ -1,12 +1,14 @@
 """Streams recorded and replayed: in a kernel with `record` and `replay`, in CI with the two variables."""
 
+import re
+
 import pandas as pd
 import pytest
 
 import rtwidgets as rt
 from rtwidgets.client import State
-from rtwidgets.errors import Closed, ConnectError, UsageError
-from rtwidgets.recording import Kind, Recording
+from rtwidgets.errors import BackgroundErrors, Closed, ConnectError, UsageError
+from rtwidgets.recording import Kind, Recording, Writer
 from tests.feeding import feeding, rows
 from tests.waiting import until
 
@@ -126,6 +128,28 @@ def test_by_the_clock_rows_come_one_after_the_other(tmp_path):
     assert (fast.df["time"].astype("int64") - begin).tolist() == [n * 10**9 for n in range(6)]
 
 
+def test_a_replay_ends_where_its_file_is_damaged(recorded):
+    """By the clock too: it is closed and says why; from where the error says the rest can be read."""
+    path, _, _ = recorded
+    with Writer(path) as writer:
+        for second in range(1, 4):
+            writer.write(
+                Recording(path).last + second * 10**9, Kind.TEXT, [b'{"symbol":"A","price":%d}' % second]
+            )
+            writer.flush()
+    content = path.read_bytes()
+    at = content.rindex(b"(\xb5/\xfd", 0, len(content) - 400)  # the beginning of a compressed block
+    path.write_bytes(content[: at + 12] + b"?" + content[at + 13 :])
+    replay = rt.replay(path, speed=1000)
+    until(lambda: replay.state is State.CLOSED)
+    assert "is damaged at byte" in replay.reason
+    with pytest.raises(BackgroundErrors, match="is damaged at byte") as failed:
+        rt.health()
+    start = float(re.search(r"start=([0-9.]+)", str(failed.value))[1])
+    rest = rt.replay(path, speed=None, start=start, name="rest")
+    assert rest.df["price"].tolist()[-1] == 3
+
+
 def test_a_loop_begins_anew(recorded):
     """After the end come the first rows again, with a gap between."""
     path, _, _ = recorded
@@ -179,6 +203,17 @@ def test_rows_that_are_worked_out_here_are_not_recorded(tmp_path):
     chat.record(tmp_path / "b.rtlog")
     with pytest.raises(UsageError, match=r"is being recorded to .*b.rtlog"):
         chat.record(tmp_path / "c.rtlog")
+
+
+def test_one_file_has_one_feed_and_its_own_format(recorded):
+    """Another feed, or a name that says another format, is refused."""
+    path, _, _ = recorded
+    with feeding() as feed:
+        stream = rt.connect(feed.url, subscribe="go")
+        with pytest.raises(UsageError, match=r"is a recording of ws://127.0.0.1"):
+            stream.record(path)
+        with pytest.raises(UsageError, match=r"record to a file .rtlog, and convert that"):
+            stream.record(path.with_suffix(".parquet"))
 
 
 # In CI

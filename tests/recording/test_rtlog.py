@@ -99,7 +99,8 @@ def test_damage_in_the_middle_is_told_where_it_is(unclosed, place):
     words = str(raised.value)
     assert f"a.rtlog is damaged at byte {places[3]}: " in words
     assert "what was recorded until 2023-11-14 22:13:23 UTC can be read, " in words
-    assert f"and with start={start} what was recorded from 2023-11-14 22:13:26 UTC on" in words
+    seconds = (start - recording.first) / 1e9
+    assert f"and what was recorded from 2023-11-14 22:13:26 UTC on (rt.replay(…, start={seconds}))" in words
     assert list(recording.batches(start)) == batches(3, 4)
 
 
@@ -163,7 +164,8 @@ def test_a_damaged_about_is_told_when_it_is_asked_for(five):
     recording = Recording(five)
     assert list(recording.batches()) == batches(*range(5))
     with pytest.raises(
-        RtError, match=r"is damaged at byte 0: .*nothing before that can be read, and with start="
+        RtError,
+        match=r"is damaged at byte 0: .*nothing before that can be read, and what .*, start=0.0\)\)",
     ):
         _ = recording.about
 

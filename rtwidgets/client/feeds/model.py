@@ -147,6 +147,10 @@ class Preset:
         url: Any = self.url
         if not isinstance(url, str) or not url.startswith(("ws://", "wss://")):
             raise UsageError(f"url={url!r}: give the address of the feed, 'wss://host/path'")
+        try:
+            re.compile(self.symbol)
+        except re.error as error:
+            raise UsageError(f"symbol={self.symbol!r} is no regular expression: {error}") from error
         keepalive: Any = self.keepalive
         if keepalive is not None and not (
             isinstance(keepalive, tuple) and len(keepalive) == 2 and is_positive(keepalive[1])
