@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection, serve
 
+from tests.waiting import until
+
 __all__ = ["Feed", "feeding"]
 
 
@@ -19,14 +21,17 @@ class Feed:
         self.url = ""
         self.heard: list[str] = []
         self.connections: list[ServerConnection] = []
+        """Those on which all was said that there was to say, oldest first."""
 
     def say(self, *messages: str | bytes) -> None:
-        """Send messages on the newest connection."""
+        """Send messages on the newest connection, once there is one."""
+        until(lambda: self.connections)
         for message in messages:
             self.connections[-1].send(message)
 
     def cut(self) -> None:
-        """End the newest connection."""
+        """End the newest connection, once there is one."""
+        until(lambda: self.connections)
         self.connections[-1].close(1012, "restarting")
 
 
@@ -34,13 +39,15 @@ class Feed:
 def feeding(*messages: str | bytes, greetings: int = 1) -> Iterator[Feed]:
     """Serve a feed which says these messages to each who has sent so many greetings."""
     feed = Feed()
+    opened: list[ServerConnection] = []
 
     def talk(connection: ServerConnection) -> None:
-        feed.connections.append(connection)
+        opened.append(connection)
         with contextlib.suppress(ConnectionClosed):
             feed.heard.extend(str(connection.recv()) for _ in range(greetings))
             for message in messages:
                 connection.send(message)
+            feed.connections.append(connection)
             for said in connection:
                 feed.heard.append(str(said))
 
@@ -51,7 +58,7 @@ def feeding(*messages: str | bytes, greetings: int = 1) -> Iterator[Feed]:
         try:
             yield feed
         finally:
-            for connection in feed.connections:
+            for connection in opened:
                 connection.close()
             server.shutdown()
             thread.join()

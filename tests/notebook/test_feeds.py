@@ -197,7 +197,7 @@ def test_how_they_show(feeds):
         '  .book("BTC-USD")    the order book, changed every 50 ms',
         '  .open("BTC-USD")    all of them, on one connection',
     ]
-    assert "<td><code>coinbase</code></td><td>trades, ticker, book</td>" in feeds._repr_html_()
+    assert "<code>coinbase</code></td>" in feeds._repr_html_()
     shown = feeds.coinbase._repr_html_()
     assert '<a href="https://docs.cdp.coinbase.com/exchange' in shown
     assert "<td><code>.trades(&quot;BTC-USD&quot;)</code></td>" in shown

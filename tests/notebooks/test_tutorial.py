@@ -19,7 +19,8 @@ QUICKSTART = NOTEBOOKS[0]
 CHARTED = NOTEBOOKS[:5]  # those with a chart that moves by itself
 REAL_FEED = NOTEBOOKS[8]
 WITHOUT_SERVER = {"06-orders-and-inventory", "08-a-real-feed"}  # in the kernel
-NO_NETWORK = {"https_proxy": "http://127.0.0.1:9"}  # where nobody listens: no feed can be reached
+# A proxy where nobody listens, for all that is not on this machine: no feed can be reached.
+NO_NETWORK = {"https_proxy": "http://127.0.0.1:9", "no_proxy": "127.0.0.1,localhost"}
 
 PATIENCE = 60.0  # seconds within which what should happen has happened on a slow machine, too
 
