@@ -48,6 +48,7 @@ help:
 	@echo "make demo    run the quick start in JupyterLab and write pictures of it to build/"
 	@echo "make lab     open the notebooks in JupyterLab"
 	@echo "make test    run every test and every notebook"
+	@echo "make notebooks  run every notebook twice, in random order, without a network"
 	@echo "make check   lint, format, types, and the floors of the house"
 	@echo "make bench   measure ingest, snapshots, memory and charts beside other libraries"
 	@echo "make stress  break links and servers at random for a minute, and count what is lost"
@@ -66,6 +67,12 @@ lab: $(VENV)/.installed-demo
 test: $(VENV)/.installed-test tests/peers/node_modules/.installed browser go
 	@$(BIN)/python -m pytest tests $(wildcard notebooks) -n 2 --dist loadfile --nbval --nbval-current-env --nbval-cell-timeout=60
 
+.PHONY: notebooks
+notebooks: $(VENV)/.installed-test
+	@for run in 1 2; do \
+		$(BIN)/python -m pytest $$(shuf -e notebooks/*.ipynb) --nbval --nbval-current-env --nbval-cell-timeout=60; \
+	done
+
 .PHONY: check
 check: $(VENV)/.installed-check
 	@$(BIN)/ruff check
@@ -82,6 +89,8 @@ bench: $(VENV)/.installed-bench browser
 	@$(BIN)/python -m benchmarks.stalled
 	@$(BIN)/python -m benchmarks.durable
 	@$(BIN)/python -m benchmarks.recovery
+	@$(BIN)/python -m benchmarks.replay
+	@$(BIN)/python -m benchmarks.book
 	@$(BIN)/python -m benchmarks.connections
 	@$(BIN)/python -m benchmarks.documents
 	@$(BIN)/python -m benchmarks.platform

@@ -200,7 +200,7 @@ def test_how_they_show(feeds):
     assert "<code>coinbase</code></td>" in feeds._repr_html_()
     shown = feeds.coinbase._repr_html_()
     assert '<a href="https://docs.cdp.coinbase.com/exchange' in shown
-    assert "<td><code>.trades(&quot;BTC-USD&quot;)</code></td>" in shown
+    assert "<code>.trades(&quot;BTC-USD&quot;)</code></td>" in shown
 
 
 # Of the user, and of packages
