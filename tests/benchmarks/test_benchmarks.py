@@ -127,3 +127,19 @@ def test_keystroke():
     """Each key comes to the other browser's screen after it was pressed."""
     found = run("keystroke", "--keys=5")
     assert 0 < found["p50_ms"] <= found["p95_ms"] <= found["worst_ms"]
+
+
+def test_replay():
+    """What is recorded is replayed, found from anywhere, and read without holding all of it."""
+    found = run("replay", "--rounds=1", "--rows=20000", "--seek=20", "--memory=40")
+    assert list(found) == ["recording", "replay", "seek", "memory"]
+    assert found["recording"]["runs"]["recorded"] > 0
+    assert found["replay"]["replay"]["rows_per_s"] > 0
+    assert found["memory"]["reading"]["growth_mb"] < 40
+
+
+def test_book():
+    """Each contender keeps the books of real messages."""
+    found = run("book", "--rounds=1")
+    assert list(found) == ["coinbase", "changes", "kraken"]
+    assert all(rate > 0 for rates in found.values() for rate in rates.values())
