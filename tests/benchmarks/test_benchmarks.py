@@ -129,15 +129,6 @@ def test_keystroke():
     assert 0 < found["p50_ms"] <= found["p95_ms"] <= found["worst_ms"]
 
 
-def test_replay():
-    """What is recorded is replayed, found from anywhere, and read without holding all of it."""
-    found = run("replay", "--rounds=1", "--rows=20000", "--seek=20", "--memory=40")
-    assert list(found) == ["recording", "replay", "seek", "memory"]
-    assert found["recording"]["runs"]["recorded"] > 0
-    assert found["replay"]["replay"]["rows_per_s"] > 0
-    assert found["memory"]["reading"]["growth_mb"] < 40
-
-
 def test_book():
     """Each contender keeps the books of real messages."""
     found = run("book", "--rounds=1")
