@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["is_amount", "is_count", "is_positive", "without_secrets"]
+from urllib.parse import urlsplit
+
+__all__ = ["is_amount", "is_count", "is_local", "is_positive", "without_secrets"]
 
 
 def is_count(value: object, least: int = 1) -> bool:
@@ -18,6 +20,11 @@ def is_amount(value: object) -> bool:
 def is_positive(value: object) -> bool:
     """Whether a value that a user gave is a number above 0."""
     return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+
+
+def is_local(url: str) -> bool:
+    """Whether a URL is of this machine."""
+    return urlsplit(url).hostname in {"localhost", "127.0.0.1", "::1"}
 
 
 def without_secrets(url: str) -> str:

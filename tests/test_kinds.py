@@ -98,7 +98,7 @@ def test_what_came_of_each_kind(kernel):
     feed = kernel.feed()
     assert feed.kinds.dtypes.astype(str).to_dict() == {"kind": "str", "messages": "int64", "rows": "int64"}
     kernel.say({"type": "a"}, {"type": "b"}, {"type": "a"})
-    until(lambda: len(feed.kinds) == 2 and feed.kinds["messages"].sum() == 3)
+    until(lambda: len(feed.kinds) == 2 and feed.kinds["rows"].sum() == 3)
     assert feed.kinds.to_dict("list") == {"kind": ["a", "b"], "messages": [2, 1], "rows": [2, 1]}
 
 

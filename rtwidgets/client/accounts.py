@@ -14,8 +14,8 @@ import msgspec
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 
-from rtwidgets.checks import without_secrets
-from rtwidgets.client.link import explain, explain_close, is_local
+from rtwidgets.checks import is_local, without_secrets
+from rtwidgets.client.link import explain, explain_close
 from rtwidgets.client.token import RENEW_AT
 from rtwidgets.errors import Closed, ConnectError, Refused, Unreachable, UsageError
 from rtwidgets.loop import lease

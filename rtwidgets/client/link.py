@@ -10,7 +10,6 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 from websockets.asyncio.client import connect
 from websockets.exceptions import (
@@ -23,7 +22,7 @@ from websockets.exceptions import (
 from websockets.frames import CloseCode
 from websockets.typing import Subprotocol
 
-from rtwidgets.checks import without_secrets
+from rtwidgets.checks import is_local, without_secrets
 from rtwidgets.client.backoff import Backoff
 from rtwidgets.client.inbox import MAX_SIZE, Inbox
 from rtwidgets.client.token import Token
@@ -377,8 +376,3 @@ class Link:
                 raise explained from (None if isinstance(error, InvalidURI | ValueError) else error)
             self.reason = explained.reason
         return self._backoff.lost(time.monotonic())
-
-
-def is_local(url: str) -> bool:
-    """Whether a URL is of this machine, so that no proxy is asked."""
-    return urlsplit(url).hostname in {"localhost", "127.0.0.1", "::1"}

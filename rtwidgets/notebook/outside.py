@@ -83,7 +83,7 @@ class Outside:
             When the connection cannot be made; in a replay, when there is no recording of it, or one of
             another request.
         """
-        if not asked.ours and (folder := os.environ.get(REPLAY)):
+        if not asked.ours and (folder := os.environ.get(REPLAY)) and shelf(folder).replaces(asked.url):
             recording = Recording(shelf(folder).find(asked.url))
             _check(asked, recording)
             return ReplaySource(

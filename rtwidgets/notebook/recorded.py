@@ -57,9 +57,9 @@ class Recorded:
         """
         if not url.startswith(("ws://", "wss://")):
             raise UsageError(f"{url!r} is not a WebSocket URL: write ws://host:port/path or wss://…")
-        if folder := os.environ.get(REPLAY):
+        if (folder := os.environ.get(REPLAY)) and shelf(folder).replaces(url):
             return self._keep(BlockingReplayServer(_recording(folder, url)))
-        if folder := os.environ.get(RECORD):
+        if not os.environ.get(REPLAY) and (folder := os.environ.get(RECORD)):
             return self._keep(BlockingRecordingProxy(url, shelf(folder).path(url)))
         return url
 

@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from rtwidgets.checks import without_secrets
+from rtwidgets.checks import is_local, without_secrets
 from rtwidgets.errors import ConnectError
 
 __all__ = ["RECORD", "REPLAY", "Shelf", "shelf"]
@@ -55,6 +55,14 @@ class Shelf:
         self.folder.mkdir(parents=True, exist_ok=True)
         path.unlink(missing_ok=True)
         return path
+
+    def replaces(self, url: str) -> bool:
+        """Whether a recording has to be read in place of a URL: not of this machine, unless there is one.
+
+        What answers on this machine was started by whoever connects to it, and is there in a test, too.
+        """
+        with self._lock:
+            return not is_local(url) or self._next(url, self._read).is_file()
 
     def find(self, url: str) -> Path:
         """Return where the next recording of a URL is.

@@ -28,8 +28,8 @@ from websockets.headers import parse_subprotocol
 from websockets.http11 import Request
 from websockets.typing import Subprotocol
 
-from rtwidgets.checks import without_secrets
-from rtwidgets.client.link import explain, explain_close, is_local
+from rtwidgets.checks import is_local, without_secrets
+from rtwidgets.client.link import explain, explain_close
 from rtwidgets.errors import ConnectError, UsageError
 from rtwidgets.loop import aside, report
 from rtwidgets.recording import Kind, Writer, hidden, hidden_message

@@ -43,7 +43,7 @@ def nothing_left(tidy):
     before = set(_instances)
     yield
     close_all()
-    assert set(_instances) == before
+    assert set(_instances) <= before  # those of others are closed, too
 
 
 @pytest.fixture
