@@ -7,7 +7,6 @@ second one each is live, and recorded there.
 
 from __future__ import annotations
 
-import os
 import ssl
 import time
 from collections.abc import Callable, Mapping
@@ -24,7 +23,7 @@ from rtwidgets.client.recorder import Recorder
 from rtwidgets.client.replay import ReplaySource
 from rtwidgets.errors import ConnectError, Unreachable, UsageError
 from rtwidgets.recording import Kind, Recording, Writer, hidden, hidden_message
-from rtwidgets.recording.places import RECORD, REPLAY, shelf
+from rtwidgets.recording.places import RECORD, to_read, to_write
 from rtwidgets.recording.requests import difference, request_of
 
 __all__ = ["Asked", "Outside", "called", "play"]
@@ -83,16 +82,15 @@ class Outside:
             When the connection cannot be made; in a replay, when there is no recording of it, or one of
             another request.
         """
-        if not asked.ours and (folder := os.environ.get(REPLAY)) and shelf(folder).replaces(asked.url):
-            recording = Recording(shelf(folder).find(asked.url))
+        if not asked.ours and (path := to_read(asked.url)) is not None:
+            recording = Recording(path)
             _check(asked, recording)
             return ReplaySource(
                 Player(recording, intake), intake, timeline=self.timeline, expected=_sent_in(recording)
             )
         about = asked.described()
         recorder = None
-        if not asked.ours and (folder := os.environ.get(RECORD)):
-            path = shelf(folder).path(asked.url)
+        if not asked.ours and (path := to_write(asked.url)) is not None:
             recorder = Recorder(Writer(path, about))
         foreign = Foreign(
             asked.url,

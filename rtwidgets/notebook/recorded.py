@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import threading
+from pathlib import Path
 
 from rtwidgets.errors import ConnectError, UsageError
 from rtwidgets.recording import Recording, hidden
-from rtwidgets.recording.places import RECORD, REPLAY, shelf
+from rtwidgets.recording.places import RECORD, to_read, to_write
 from rtwidgets.testing.recording import BlockingRecordingProxy
 from rtwidgets.testing.replaying import BlockingReplayServer
 
@@ -57,10 +57,10 @@ class Recorded:
         """
         if not url.startswith(("ws://", "wss://")):
             raise UsageError(f"{url!r} is not a WebSocket URL: write ws://host:port/path or wss://…")
-        if (folder := os.environ.get(REPLAY)) and shelf(folder).replaces(url):
-            return self._keep(BlockingReplayServer(_recording(folder, url)))
-        if not os.environ.get(REPLAY) and (folder := os.environ.get(RECORD)):
-            return self._keep(BlockingRecordingProxy(url, shelf(folder).path(url)))
+        if (path := to_read(url)) is not None:
+            return self._keep(BlockingReplayServer(_recording(path, url)))
+        if (path := to_write(url)) is not None:
+            return self._keep(BlockingRecordingProxy(url, path))
         return url
 
     def forget(self) -> list[BlockingReplayServer | BlockingRecordingProxy]:
@@ -75,8 +75,8 @@ class Recorded:
         return between.url
 
 
-def _recording(folder: str, url: str) -> Recording:
-    recording = Recording(shelf(folder).find(url))
+def _recording(path: Path, url: str) -> Recording:
+    recording = Recording(path)
     shown = hidden(url)
     recorded = recording.about.get("url", shown)
     if recorded != shown:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 from pathlib import Path
@@ -10,13 +11,12 @@ from urllib.parse import urlsplit
 from rtwidgets.checks import is_local, without_secrets
 from rtwidgets.errors import ConnectError
 
-__all__ = ["RECORD", "REPLAY", "Shelf", "shelf"]
+__all__ = ["RECORD", "REPLAY", "Shelf", "shelf", "to_read", "to_write"]
 
 REPLAY = "RTWIDGETS_REPLAY"
 """The environment variable that names the folder in which live feeds have their recordings."""
 RECORD = "RTWIDGETS_RECORD"
-"""That of the folder in which live feeds are recorded."""
-
+"""That of the folder in which live feeds are recorded; it counts where nothing is replayed."""
 
 _LONGEST = 120  # characters of a slug
 _NAMED = 10  # recordings that an error lists
@@ -106,6 +106,26 @@ def shelf(folder: str | Path) -> Shelf:
     place = Path(folder).resolve()
     with _lock:
         return _shelves.setdefault(place, Shelf(place))
+
+
+def to_read(url: str) -> Path | None:
+    """Return the recording that is to be read in place of a URL; None where that is not wanted.
+
+    Raises
+    ------
+    ConnectError
+        As `Shelf.find`.
+    """
+    if not (folder := os.environ.get(REPLAY)):
+        return None
+    place = shelf(folder)
+    return place.find(url) if place.replaces(url) else None
+
+
+def to_write(url: str) -> Path | None:
+    """Return where a connection to a URL is to be recorded; None where that is not wanted."""
+    folder = os.environ.get(RECORD)
+    return shelf(folder).path(url) if folder and not os.environ.get(REPLAY) else None
 
 
 def _slug(url: str) -> str:
