@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-__all__ = ["is_amount", "is_count", "is_local", "is_positive", "without_secrets"]
+from rtwidgets.errors import UsageError
+
+__all__ = ["check_websocket", "is_amount", "is_count", "is_local", "is_positive", "without_secrets"]
 
 
 def is_count(value: object, least: int = 1) -> bool:
@@ -20,6 +22,12 @@ def is_amount(value: object) -> bool:
 def is_positive(value: object) -> bool:
     """Whether a value that a user gave is a number above 0."""
     return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+
+
+def check_websocket(url: str) -> None:
+    """Raise a `UsageError` for what is not the URL of a WebSocket."""
+    if not url.startswith(("ws://", "wss://")):
+        raise UsageError(f"{url!r} is not a WebSocket URL: write ws://host:port/path or wss://…")
 
 
 def is_local(url: str) -> bool:

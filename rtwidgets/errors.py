@@ -26,6 +26,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 
 __all__ = [
@@ -84,6 +85,13 @@ class NotRunning(UsageError):
 
 class ServeError(RtError):
     """A server that could not be started."""
+
+    @classmethod
+    def of(cls, host: str, port: int, error: OSError) -> ServeError:
+        """Return the error to show for a port that cannot be listened on; `PortInUse` where that is why."""
+        if error.errno == errno.EADDRINUSE:
+            return PortInUse(host, port)
+        return cls(f"cannot listen on {host} port {port}: {error.strerror or error}")
 
 
 class PortInUse(ServeError):

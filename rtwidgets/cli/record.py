@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from rtwidgets.checks import check_websocket
 from rtwidgets.cli.common import log_to_stderr, run_until_told
 from rtwidgets.errors import BackgroundErrors, Closed, UsageError
 
@@ -72,8 +73,7 @@ def record(  # noqa: PLR0917 (click passes them by name)
     rtwidgets record wss://any.feed/ws morning.rtlog --subscribe '{"op": "subscribe"}' --for 60
     rtwidgets record ws://127.0.0.1:8765 echo.rtlog --messages 1000 --append
     """  # noqa: D301 (click reads the escape)
-    if not url.startswith(("ws://", "wss://")):
-        raise UsageError(f"{url!r} is not a WebSocket URL: write ws://host:port/path or wss://…")
+    check_websocket(url)
     if ca is not None and not url.startswith("wss://"):
         raise UsageError("--ca goes with a URL that begins with wss://")
     new = not file.exists()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from rtwidgets.checks import check_websocket
 from rtwidgets.cli.common import TOKEN, assignments, log_to_stderr, run_until_told
 from rtwidgets.errors import Closed, Unauthorized, UsageError
 
@@ -80,8 +81,7 @@ def tail(  # noqa: PLR0917 (click passes them by name)
     rtwidgets tail ws://127.0.0.1:8080/prices --records 'items()' --key symbol --token T
     rtwidgets tail ws://127.0.0.1:8080 --channel prices --token T --rows 100 > rows.jsonl
     """  # noqa: D301 (click reads the escape)
-    if not url.startswith(("ws://", "wss://")):
-        raise UsageError(f"{url!r} is not a WebSocket URL: write ws://host:port/path or wss://…")
+    check_websocket(url)
     if channel is not None and greetings:
         raise UsageError("--subscribe goes with a foreign URL: leave it out where there is a --channel")
     table = not as_json and sys.stdout.isatty()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-from rtwidgets.errors import ConnectError, UsageError
+from rtwidgets.checks import check_websocket
+from rtwidgets.errors import ConnectError
 from rtwidgets.recording import Recording, hidden
 from rtwidgets.recording.places import RECORD, to_read, to_write
 from rtwidgets.testing.recording import BlockingRecordingProxy
@@ -55,8 +56,7 @@ class Recorded:
         ConnectError
             When there is no recording of it, or one of another query.
         """
-        if not url.startswith(("ws://", "wss://")):
-            raise UsageError(f"{url!r} is not a WebSocket URL: write ws://host:port/path or wss://…")
+        check_websocket(url)
         if (path := to_read(url)) is not None:
             return self._keep(BlockingReplayServer(_recording(path, url)))
         if (path := to_write(url)) is not None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
+from rtwidgets.checks import check_websocket
 from rtwidgets.client import (
     AskForToken,
     ChannelSource,
@@ -194,7 +195,7 @@ class Streams:
             outside: Wanted[Stream | Feed] = Wanted(kind, name or channel, name or called(channel), arguments)
             return self._registry.open(outside, lambda: self._outside.open(asked, made, fallback=fallback))
         if "://" in channel:
-            raise UsageError(f"{channel!r} is not a WebSocket URL: write ws://host:port/path or wss://…")
+            check_websocket(channel)
         if any(given is not None for given in (subscribe, headers, by, fallback)):
             raise UsageError(
                 "subscribe=, headers=, by= and fallback= go with a URL; a channel of ours needs none of them"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import secrets
 import weakref
@@ -20,7 +19,7 @@ from websockets.http11 import Request, Response
 from websockets.protocol import State
 
 from rtwidgets.engines import MemoryEngine, open_engine
-from rtwidgets.errors import PortInUse, ServeError, UsageError
+from rtwidgets.errors import ServeError, UsageError
 from rtwidgets.loop import aside, report, supervise
 from rtwidgets.messages import MAX_MESSAGE, SUBPROTOCOL
 from rtwidgets.server import health, limits
@@ -190,11 +189,7 @@ class Server:
                 **({} if self._tls is None else self._tls.arguments()),
             )
         except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                raise PortInUse(self.host, self.port) from error
-            raise ServeError(
-                f"cannot listen on {self.host} port {self.port}: {error.strerror or error}"
-            ) from error
+            raise ServeError.of(self.host, self.port, error) from error
         except OverflowError as error:
             raise ServeError(f"{self.port} is not a port: use 1 to 65535, or 0 for any free one") from error
         self.port = self._server.sockets[0].getsockname()[1]

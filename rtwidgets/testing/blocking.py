@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from rtwidgets.errors import UsageError
-from rtwidgets.loop import lease
+from rtwidgets.testing.background import Background
 from rtwidgets.testing.faults import FaultProxy, FaultStatistics
 
 __all__ = ["BlockingFaultProxy"]
@@ -16,7 +15,7 @@ __all__ = ["BlockingFaultProxy"]
 T = TypeVar("T")
 
 
-class BlockingFaultProxy:
+class BlockingFaultProxy(Background[FaultProxy]):
     """A `FaultProxy` on the background loop, from now until `stop`. Usable in a ``with`` statement.
 
     ::
@@ -42,37 +41,11 @@ class BlockingFaultProxy:
         parts = urlsplit(url)
         if parts.hostname is None or parts.port is None:
             raise UsageError(f"{url!r} has no host and port: give the URL of a server, 'ws://host:port'")
-        self._proxy = FaultProxy(parts.hostname, parts.port)
-        self._lease = lease()
-        try:
-            self._lease.run(self._proxy.__aenter__())
-        except BaseException:
-            self._lease.release()
-            raise
-        self.url = self._proxy.url
-
-    def __repr__(self) -> str:
-        return "BlockingFaultProxy(" + ("running" if self._lease.held else "stopped") + ")"
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
-    def stop(self) -> None:
-        """Close every connection and listen no more; stopping twice is harmless."""
-        if self._lease.held:
-            try:
-                self._lease.run(self._proxy.__aexit__())
-            finally:
-                self._lease.release()
+        super().__init__(FaultProxy(parts.hostname, parts.port))
 
     def statistics(self) -> FaultStatistics:
         """Return what went through so far."""
-        return self._do(self._proxy.statistics)
+        return self._do(self._served.statistics)
 
     # Faults
 
@@ -82,33 +55,33 @@ class BlockingFaultProxy:
         """Delay by `latency` seconds, pass `bandwidth` bytes a second, in writes of `chunk` bytes."""
 
         def change() -> None:
-            self._proxy.latency, self._proxy.bandwidth, self._proxy.chunk = latency, bandwidth, chunk
+            self._served.latency, self._served.bandwidth, self._served.chunk = latency, bandwidth, chunk
 
         self._do(change)
 
     def refuse(self) -> None:
         """Close new connections at once; open ones go on."""
-        self._do(lambda: setattr(self._proxy, "refuse", True))
+        self._do(lambda: setattr(self._served, "refuse", True))
 
     def black_hole(self) -> None:
         """Let nothing pass; connections stay open (a half-open link)."""
-        self._do(self._proxy.black_hole)
+        self._do(self._served.black_hole)
 
     def heal(self) -> None:
         """Lift every fault."""
-        self._do(self._proxy.heal)
+        self._do(self._served.heal)
 
     def reset(self) -> None:
         """Reset (RST) every open connection."""
-        self._do(self._proxy.reset)
+        self._do(self._served.reset)
 
     def cut(self) -> None:
         """Close (FIN) every open connection."""
-        self._do(self._proxy.cut)
+        self._do(self._served.cut)
 
     def cut_after(self, count: int) -> None:
         """Pass so many more bytes to the client, then `cut`, once: in the middle of a frame, say."""
-        self._do(lambda: self._proxy.cut_after(count))
+        self._do(lambda: self._served.cut_after(count))
 
     def _do(self, action: Callable[[], T]) -> T:
         async def act() -> Any:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import weakref
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Self
 
 import websockets.asyncio.server as websockets_server
 from websockets.asyncio.server import ServerConnection
@@ -18,11 +17,11 @@ from websockets.http11 import Request, Response
 from websockets.protocol import State
 from websockets.typing import Subprotocol
 
-from rtwidgets.errors import PortInUse, ServeError
-from rtwidgets.loop import lease, report, supervise
+from rtwidgets.errors import ServeError
+from rtwidgets.loop import report, supervise
 from rtwidgets.server.access import Access
 
-__all__ = ["Background", "Listening", "can_be_sent", "fitting", "quiet"]
+__all__ = ["Listening", "can_be_sent", "fitting", "quiet"]
 
 OPEN_TIMEOUT = 30.0
 """Seconds that a handshake may take."""
@@ -84,11 +83,7 @@ class Listening:
                 logger=quiet,
             )
         except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                raise PortInUse(self.host, self.port) from error
-            raise ServeError(
-                f"cannot listen on {self.host} port {self.port}: {error.strerror or error}"
-            ) from error
+            raise ServeError.of(self.host, self.port, error) from error
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -165,48 +160,6 @@ class Listening:
         except Exception as error:  # noqa: BLE001 - reported; the other clients go on
             report(repr(self), error)
             await connection.close(CloseCode.INTERNAL_ERROR, fitting(f"the {self._what} failed: {error}"))
-
-
-L = TypeVar("L", bound=Listening)
-
-
-class Background(Generic[L]):
-    """A server on the background loop, from now until `stop`. Usable in a ``with`` statement.
-
-    Attributes
-    ----------
-    url
-        Where it listens, such as ``"ws://127.0.0.1:40123"``.
-    """
-
-    def __init__(self, served: L) -> None:
-        self._served = served
-        self._lease = lease()
-        try:
-            self._lease.run(served.__aenter__())
-        except BaseException:
-            self._lease.release()
-            raise
-        self.url = served.url
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({'running' if self._lease.held else 'stopped'})"
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
-    def stop(self) -> None:
-        """Close every connection and listen no more; stopping twice is harmless."""
-        if self._lease.held:
-            try:
-                self._lease.run(self._served.__aexit__(None, None, None))
-            finally:
-                self._lease.release()
 
 
 def fitting(reason: str) -> str:

@@ -28,12 +28,13 @@ from websockets.headers import parse_subprotocol
 from websockets.http11 import Request
 from websockets.typing import Subprotocol
 
-from rtwidgets.checks import is_local, without_secrets
+from rtwidgets.checks import check_websocket, is_local, without_secrets
 from rtwidgets.client.link import explain, explain_close
-from rtwidgets.errors import ConnectError, UsageError
+from rtwidgets.errors import ConnectError
 from rtwidgets.loop import aside, report
 from rtwidgets.recording import Kind, Writer, hidden, hidden_message
-from rtwidgets.testing.listening import Background, Listening, can_be_sent, fitting, quiet
+from rtwidgets.testing.background import Background
+from rtwidgets.testing.listening import Listening, can_be_sent, fitting, quiet
 
 __all__ = ["BlockingRecordingProxy", "RecordingProxy"]
 
@@ -71,8 +72,7 @@ class RecordingProxy(Listening):
 
     def __init__(self, url: str, path: str | Path) -> None:
         super().__init__()
-        if not url.startswith(("ws://", "wss://")):
-            raise UsageError(f"{url!r} is not a WebSocket URL: write ws://host:port/path or wss://…")
+        check_websocket(url)
         self._url = url
         self._path = path
         self._turn = asyncio.Lock()

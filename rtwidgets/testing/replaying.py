@@ -28,7 +28,8 @@ from rtwidgets.checks import is_positive
 from rtwidgets.errors import RtError, UsageError
 from rtwidgets.loop import report
 from rtwidgets.recording import Batch, Kind, Recording, hidden_message
-from rtwidgets.testing.listening import Background, Listening, can_be_sent, fitting, quiet
+from rtwidgets.testing.background import Background
+from rtwidgets.testing.listening import Listening, can_be_sent, fitting, quiet
 
 __all__ = ["BlockingReplayServer", "ReplayProblem", "ReplayServer"]
 
