@@ -26,6 +26,7 @@ from rtwidgets.frames.spans import span
 from rtwidgets.frames.triggers import Trigger
 from rtwidgets.loop import Bell, lease, report
 from rtwidgets.widgets.alertlist import AlertList
+from rtwidgets.widgets.shown import as_text
 
 __all__ = ["Alert", "Receiving"]
 
@@ -126,11 +127,7 @@ class Alert:
         return f"Alert({self.name!r})"
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
-        bundle = self.widget()._repr_mimebundle_(**options)
-        data = bundle[0] if isinstance(bundle, tuple) else bundle
-        if data is not None:
-            data["text/plain"] = repr(self)
-        return bundle
+        return as_text(self.widget()._repr_mimebundle_(**options), self)
 
     # What has happened
 

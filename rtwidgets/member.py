@@ -10,6 +10,7 @@ from rtwidgets.errors import Closed, RtError
 from rtwidgets.loop import supervise
 from rtwidgets.stream import Stream
 from rtwidgets.widgets import Shown
+from rtwidgets.widgets.shown import as_text
 
 __all__ = ["Member"]
 
@@ -20,11 +21,7 @@ class Member(Stream):
     _widget: Shown | None = None
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
-        bundle = self.widget()._repr_mimebundle_(**options)
-        data = bundle[0] if isinstance(bundle, tuple) else bundle
-        if data is not None:
-            data["text/plain"] = repr(self)
-        return bundle
+        return as_text(self.widget()._repr_mimebundle_(**options), self)
 
     @abstractmethod
     def _show(self) -> Shown:

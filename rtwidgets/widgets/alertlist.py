@@ -11,8 +11,7 @@ import traitlets as t
 from rtwidgets.frames import LiveFrame
 from rtwidgets.widgets.cells import Column
 from rtwidgets.widgets.scripts import ALERTS, ALERTS_STYLE
-from rtwidgets.widgets.shown import Shown
-from rtwidgets.widgets.ticker import Ticker, opened
+from rtwidgets.widgets.shown import Looking
 
 __all__ = ["AlertList", "Alerting"]
 
@@ -50,7 +49,7 @@ class Alerting(Protocol):
         """Whether it is over."""
 
 
-class AlertList(Shown):
+class AlertList(Looking):
     """The newest 200 rows of an alert: the time, the key, and the columns of the condition.
 
     Parameters
@@ -71,19 +70,8 @@ class AlertList(Shown):
         self._alert = alert
         self._written: dict[str, Column] = {}
         super().__init__(uid=secrets.token_hex(8), name=alert.name)
-        self.add_class("rtw")
         self._look()
-        opened(self)
-        self.stopped = alert.stopped
-        self._ticker = None if alert.stopped else Ticker(self._look, LOOK_EVERY, f"the list of {alert.name}")
-
-    def stop(self) -> None:
-        """Show no more; what is shown stays. Stopping twice is harmless."""
-        if self.stopped or self._ticker is None:
-            return
-        self._ticker.stop()
-        self._look()
-        self.stopped = True
+        self._begin(LOOK_EVERY, f"the list of {alert.name}", stopped=alert.stopped)
 
     def _look(self) -> None:
         state = self._alert.state.value

@@ -16,9 +16,8 @@ import traitlets as t
 
 from rtwidgets.frames import LiveFrame
 from rtwidgets.widgets.scripts import CHAT, CHAT_STYLE
-from rtwidgets.widgets.shown import Shown
+from rtwidgets.widgets.shown import Looking
 from rtwidgets.widgets.theme import COLOURS
-from rtwidgets.widgets.ticker import Ticker, opened
 
 __all__ = ["ChatBox", "Room"]
 
@@ -81,7 +80,7 @@ class Room(Protocol):
         """Tell the others that one types here, or does so no longer; from any thread."""
 
 
-class ChatBox(Shown):
+class ChatBox(Looking):
     """A chat room: what is said, who is there and who types, and a place to say something.
 
     A page gets the newest 300 messages when it comes, and then those that are new.
@@ -106,23 +105,11 @@ class ChatBox(Shown):
         self._room = room
         self._told = room.frame.total
         super().__init__(uid=secrets.token_hex(8), name=room.room, user=room.user, **self._looks())
-        self.add_class("rtw")
         self._answers: deque[tuple[str, str]] = deque()
         self._asked = False
         self._free_at = 0.0
         self.on_msg(self._hear)
-        opened(self)
-        self.stopped = room.stopped
-        self._ticker = None if room.stopped else Ticker(self._look, LOOK_EVERY, f"the chat {room.room}")
-
-    def stop(self) -> None:
-        """Show no more, and let nothing be said; what is shown stays. Stopping twice is harmless."""
-        if self.stopped or self._ticker is None:
-            return
-        self._ticker.stop()
-        self._free_at = 0.0
-        self._look()
-        self.stopped = True
+        self._begin(LOOK_EVERY, f"the chat {room.room}", stopped=room.stopped)
 
     # What the page says, on whichever thread reads the comm
 
@@ -158,6 +145,10 @@ class ChatBox(Shown):
         self._told = news["total"]
         self._free_at = now + sum(len(text) for _, _, text, *_ in news["rows"]) / PACE
         self.send(news | {"answers": answers})
+
+    def _last_look(self) -> None:
+        self._free_at = 0.0
+        self._look()
 
     def _looks(self) -> dict[str, Any]:
         """Return what is told whenever it changes."""

@@ -13,8 +13,7 @@ from typing import Any, Protocol
 import traitlets as t
 
 from rtwidgets.widgets.scripts import AUCTION, BOARD, PLAY_STYLE, SCOREBOARD
-from rtwidgets.widgets.shown import Shown
-from rtwidgets.widgets.ticker import Ticker, opened
+from rtwidgets.widgets.shown import Looking
 
 __all__ = ["AuctionPanel", "BoardPanel", "Panel", "Playable", "ScorePanel"]
 
@@ -67,7 +66,7 @@ class Playable(Protocol):
         """
 
 
-class Panel(Shown):
+class Panel(Looking):
     """Base of the widgets that show how something stands, and let one take part.
 
     Parameters
@@ -88,21 +87,10 @@ class Panel(Shown):
         super().__init__(
             uid=secrets.token_hex(8), name=play.title, user=play.user, picture=play.picture, **self._looks()
         )
-        self.add_class("rtw")
         self._answers: deque[tuple[str, str]] = deque()
         self._asked = False
         self.on_msg(self._hear)
-        opened(self)
-        self.stopped = play.stopped
-        self._ticker = None if play.stopped else Ticker(self._look, LOOK_EVERY, f"the widget of {self.name}")
-
-    def stop(self) -> None:
-        """Show no more, and let nobody take part; what is shown stays. Stopping twice is harmless."""
-        if self.stopped or self._ticker is None:
-            return
-        self._ticker.stop()
-        self._look()
-        self.stopped = True
+        self._begin(LOOK_EVERY, f"the widget of {self.name}", stopped=play.stopped)
 
     # What the page says, on whichever thread reads the comm
 

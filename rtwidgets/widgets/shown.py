@@ -8,9 +8,17 @@ from typing import Any
 import anywidget
 import traitlets as t
 
-from rtwidgets.widgets.ticker import close_widgets, closed
+from rtwidgets.widgets.ticker import Ticker, close_widgets, closed, opened
 
-__all__ = ["Shown"]
+__all__ = ["Looking", "Shown", "as_text"]
+
+
+def as_text(bundle: Any, thing: object) -> Any:
+    """Return a widget's MIME bundle in which the short text of something stands for it."""
+    data = bundle[0] if isinstance(bundle, tuple) else bundle
+    if data is not None:
+        data["text/plain"] = repr(thing)
+    return bundle
 
 
 class Shown(anywidget.AnyWidget):
@@ -27,11 +35,7 @@ class Shown(anywidget.AnyWidget):
         return f"{type(self).__name__}({self.name!r})"
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
-        bundle = super()._repr_mimebundle_(**options)
-        data = bundle[0] if isinstance(bundle, tuple) else bundle
-        if data is not None:
-            data["text/plain"] = repr(self)
-        return bundle
+        return as_text(super()._repr_mimebundle_(**options), self)
 
     @property
     def closed(self) -> bool:
@@ -50,3 +54,33 @@ class Shown(anywidget.AnyWidget):
         closed(self)
         close_widgets([self.layout])
         super().close()
+
+
+class Looking(Shown):
+    """Base of such widgets that look now and then for what is new."""
+
+    _ticker: Ticker | None = None
+
+    def _begin(self, every: float, what: str, *, stopped: bool) -> None:
+        """Look from now on every so many seconds, unless what is shown is over already."""
+        self.add_class("rtw")
+        opened(self)
+        self.stopped = stopped
+        if not stopped:
+            self._ticker = Ticker(self._look, every, what)
+
+    def stop(self) -> None:
+        """Show no more, and let nobody take part; what is shown stays. Stopping twice is harmless."""
+        if self.stopped or self._ticker is None:
+            return
+        self._ticker.stop()
+        self._last_look()
+        self.stopped = True
+
+    @abstractmethod
+    def _look(self) -> None:
+        """Show what is new."""
+
+    def _last_look(self) -> None:
+        """Show what is new, for the last time."""
+        self._look()
