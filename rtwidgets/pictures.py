@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
@@ -13,7 +14,7 @@ __all__ = ["Pictures"]
 P = TypeVar("P", bound=Plot | Table)
 
 
-class Pictures:
+class Pictures(ABC):
     """Widgets of the rows of a frame, each made once."""
 
     name: str
@@ -22,9 +23,9 @@ class Pictures:
         self._charts: dict[tuple[object, ...], Plot | Table] = {}
 
     @property
+    @abstractmethod
     def frame(self) -> LiveFrame:
         """The rows."""
-        raise NotImplementedError
 
     def chart(
         self, column: str, *, by: str | None = None, window: float | None = 60.0, relative: bool = False

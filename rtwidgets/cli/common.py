@@ -11,13 +11,15 @@ import signal
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
 from rtwidgets.errors import UsageError
 
-__all__ = ["TOKEN", "assignments", "log_to_stderr", "run_until_told"]
+__all__ = ["TOKEN", "assignments", "ca_option", "log_to_stderr", "run_until_told", "subscribe_option"]
+
+C = TypeVar("C", bound=Callable[..., Any])
 
 TOKEN = "RTWIDGETS_TOKEN"  # noqa: S105 (the name of a variable)
 """The environment variable of ``--token``: unlike the command line, other users cannot read it."""
@@ -35,6 +37,24 @@ def assignments(ctx: click.Context, param: click.Parameter, values: Sequence[str
         except ValueError:
             pairs.append((name, text))
     return pairs
+
+
+def subscribe_option(command: C) -> C:
+    """Give a command the option ``--subscribe``, as its parameter `greetings`."""
+    return click.option(
+        "--subscribe",
+        "greetings",
+        multiple=True,
+        metavar="JSON",
+        help="A message to send on connecting. May be repeated.",
+    )(command)
+
+
+def ca_option(command: C) -> C:
+    """Give a command the option ``--ca``."""
+    return click.option(
+        "--ca", metavar="FILE", help="For wss://: a certificate to trust, as serve --tls logs it."
+    )(command)
 
 
 class _Formatter(logging.Formatter):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rtwidgets.checks import check_websocket
-from rtwidgets.cli.common import log_to_stderr, run_until_told
+from rtwidgets.cli.common import ca_option, log_to_stderr, run_until_told, subscribe_option
 from rtwidgets.errors import BackgroundErrors, Closed, UsageError
 
 if TYPE_CHECKING:
@@ -34,13 +34,7 @@ _log = logging.getLogger("rtwidgets.record")
 @click.command(short_help="Write what a stream sends to a file.")
 @click.argument("url")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option(
-    "--subscribe",
-    "greetings",
-    multiple=True,
-    metavar="JSON",
-    help="A message to send on connecting. May be repeated.",
-)
+@subscribe_option
 @click.option(
     "--for", "seconds", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="End after so long."
 )
@@ -52,7 +46,7 @@ _log = logging.getLogger("rtwidgets.record")
     metavar="NAME:VALUE",
     help="A header of the request, such as 'Authorization: Bearer T'. May be repeated.",
 )
-@click.option("--ca", metavar="FILE", help="For wss://: a certificate to trust, as serve --tls logs it.")
+@ca_option
 @click.option("--append", is_flag=True, help="Continue a recording that is there.")
 def record(  # noqa: PLR0917 (click passes them by name)
     url: str,

@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rtwidgets.checks import check_websocket
-from rtwidgets.cli.common import TOKEN, assignments, log_to_stderr, run_until_told
+from rtwidgets.cli.common import (
+    TOKEN,
+    assignments,
+    ca_option,
+    log_to_stderr,
+    run_until_told,
+    subscribe_option,
+)
 from rtwidgets.errors import Closed, Unauthorized, UsageError
 
 if TYPE_CHECKING:
@@ -47,15 +54,9 @@ _log = logging.getLogger("rtwidgets.tail")
     "--key", metavar="FIELD", help="What a row is about, such as symbol: shows the latest row of each."
 )
 @click.option("--time", "time_field", metavar="FIELD", help="The field with a row's time.")
-@click.option(
-    "--subscribe",
-    "greetings",
-    multiple=True,
-    metavar="JSON",
-    help="A message to send on connecting. May be repeated.",
-)
+@subscribe_option
 @click.option("--token", envvar=TOKEN, help=f"The server's token. Also read from {TOKEN}.")
-@click.option("--ca", metavar="FILE", help="For wss://: a certificate to trust, as serve --tls logs it.")
+@ca_option
 @click.option("--rows", type=click.IntRange(1), metavar="N", help="End after N rows.")
 @click.option("--json", "as_json", is_flag=True, help="Print each row as a line of JSON, as in a pipe.")
 def tail(  # noqa: PLR0917 (click passes them by name)

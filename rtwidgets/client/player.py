@@ -200,9 +200,12 @@ class Timeline:
     def _step(self, until: int | None) -> bool:
         """Play the next message of all; return False when there is none until then."""
         due = [(shift + player.next, n) for n, (shift, player) in enumerate(self._players) if player.next]
-        if not due or (until is not None and min(due)[0] > until):
+        if not due:
             return False
-        self._now, n = max(self._now, min(due)[0]), min(due)[1]
+        moment, n = min(due)
+        if until is not None and moment > until:
+            return False
+        self._now = max(self._now, moment)
         _, player = self._players[n]
         if not player.play(1):
             player.end()

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rtwidgets.checks import is_amount, is_positive
 from rtwidgets.client.multiplex import hear
 from rtwidgets.client.player import Player, Timeline
 from rtwidgets.client.presence import PresenceMap
@@ -63,17 +64,17 @@ class ReplaySource:
     Parameters
     ----------
     player
-        The recording, and what takes it.
+        The cursor on the recording.
     intake
-        Likewise.
+        What it plays to.
     presence
         Who is there.
     missing
         Returns further gaps than those between connections.
     timeline
-        By whose time it is played; None where `play` is called.
+        By whose time it is played; None where `read_all` or `begin` is called.
     expected
-        Messages that `send` takes, as they were recorded; None takes all, and sends them nowhere.
+        Called with what is to be sent, which goes nowhere; raises a `UsageError` when it should not be.
     """
 
     def __init__(
@@ -186,7 +187,7 @@ def check_speed(speed: object, *, loop: bool) -> None:
     if speed is None:
         if loop:
             raise UsageError("loop=True needs a speed=: without one it would never end")
-    elif isinstance(speed, bool) or not isinstance(speed, int | float) or not 0 < speed < float("inf"):
+    elif not (is_positive(speed) and is_amount(speed)):
         raise UsageError(
             f"speed={speed!r}: give how many times as fast as it was recorded, such as 1 or 10; "
             "or None for all at once"
