@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from html import escape
@@ -187,7 +188,7 @@ class Feeds:
 
     def __init__(self, opener: Opener) -> None:
         self._opener = opener
-        self._presets = dict(BUILT_IN)
+        self._presets = ChainMap[str, Preset]({}, BUILT_IN)  # type: ignore[arg-type]  # only the first is written
 
     def __getitem__(self, name: str) -> KnownFeed:
         """Return a feed.
