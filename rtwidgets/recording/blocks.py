@@ -58,6 +58,8 @@ SIZE = HEADER.itemsize
 
 RECORD = struct.Struct("<qBI")
 """Time, kind and count of messages, which the length of each follows as a uint32, and then all of them."""
+_SINGLE = struct.Struct("<qBII")  # the same, with the length of the first one
+_KINDS = list(Kind)
 
 LEVEL = 1
 """Of zstd: on market data of three exchanges as small as level 3, or smaller, and faster."""
@@ -159,10 +161,15 @@ def unpack(raw: bytes) -> Iterator[Batch]:
     at = 0
     while at < len(raw):
         try:
-            time, kind, count = RECORD.unpack_from(raw, at)
+            time, kind, count, length = _SINGLE.unpack_from(raw, at)
+            known = _KINDS[kind]
+            if count == 1:  # as most are
+                start = at + _SINGLE.size
+                at = start + length
+                yield Batch(time, known, [raw[start:at]])
+                continue
             lengths = struct.unpack_from(f"<{count}I", raw, at + RECORD.size)
-            known = Kind(kind)
-        except (struct.error, ValueError) as error:
+        except (struct.error, IndexError) as error:
             raise Damaged(f"what it holds are no records: {error}") from None
         places = accumulate(lengths, initial=at + RECORD.size + 4 * count)
         yield Batch(time, known, [raw[start:end] for start, end in pairwise(places)])
